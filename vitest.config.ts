@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["{platform,tenants,policies,ops,migrate,test}/**/*.test.ts"],
+    exclude: ["**/node_modules/**", "tenants/examples/**"],
+    globalSetup: [],
+    // Two cores: more workers only make real processes wait for each other.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
