@@ -237,3 +237,15 @@ export type Usage = {
   readonly start_ms: number;
   readonly wall_ms: number;
 };
+
+/** What the supervisor offers the house. `signal` aborts: SIGTERM, five seconds, SIGKILL, for the attempt's whole group. */
+export type Guests = {
+  run(
+    key: GuestKey,
+    start: AttemptStart,
+    host: AttemptHost,
+    signal: AbortSignal,
+  ): Promise<AttemptOutcome>;
+  /** One answer per file, in any order as they become ready; a file that crashes or hangs its guest gets its own error. */
+  parse(request: ParseRequest, host: ParseHost, signal: AbortSignal): AsyncIterable<ParsedFile>;
+};
