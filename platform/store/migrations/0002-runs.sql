@@ -70,7 +70,9 @@ create table airlock.dag_run (
   path            text not null,
   environment     text not null,
   conf            json,
+  has_instances   boolean not null default false,
   unfinished      int not null default 0,                 -- task instances not in a finished state
+  failed_leaves   int not null default 0,                 -- what decides how it ends
   row_version     bigint not null default 0,              -- rises under the run lock; orders the feed
   engine_format   smallint not null default 1,            -- which release's rules advance it
   queued_at       timestamptz not null default clock_timestamp(),
@@ -134,12 +136,14 @@ create table airlock.task_counter (
   task_id         text not null,
   scope           int not null,
   total           int not null,
-  done            int not null default 0,
-  success         int not null default 0,
-  failed          int not null default 0,
-  upstream_failed int not null default 0,
-  skipped         int not null default 0,
-  removed         int not null default 0,
+  success         int not null,
+  failed          int not null,
+  upstream_failed int not null,
+  skipped         int not null,
+  removed         int not null,
+  setups          int not null,
+  setups_success  int not null,
+  setups_skipped  int not null,
   primary key (tenant, run, task_id, scope),
   foreign key (tenant, run) references airlock.dag_run on delete cascade
 );
@@ -151,21 +155,21 @@ create table airlock.skip_decision (
   run       bigint not null,
   task_id   text not null,
   map_index int not null,
-  followed  text[],
-  skipped   text[],
+  skipped   text[] not null,
   primary key (tenant, run, task_id, map_index),
   foreign key (tenant, run) references airlock.dag_run on delete cascade
 );
 select airlock.fence_tenant('airlock.skip_decision');
 
--- Length of what an instance returned, where a downstream maps over it.
+-- `pushed`: length of what a task returned, where a downstream maps over it. `expanded`: how many indexes a
+-- mapped task or group has by now.
 create table airlock.mapped_length (
-  tenant    text not null,
-  run       bigint not null,
-  task_id   text not null,
-  map_index int not null,
-  length    int not null check (length >= 0),
-  primary key (tenant, run, task_id, map_index),
+  tenant text not null,
+  run    bigint not null,
+  kind   text not null check (kind in ('pushed', 'expanded')),
+  name   text not null,
+  length int not null check (length >= 0),
+  primary key (tenant, run, kind, name),
   foreign key (tenant, run) references airlock.dag_run on delete cascade
 );
 select airlock.fence_tenant('airlock.mapped_length');
@@ -239,7 +243,8 @@ create table airlock.timer (
   run       bigint not null,
   task_id   text not null,                                -- '' for the run itself
   map_index int not null,
-  kind      text not null check (kind in ('retry', 'reschedule', 'run_timeout', 'trigger_timeout')),
+  try_number int not null default 0,
+  kind      text not null check (kind in ('retry', 'reschedule', 'run_timeout', 'deferral')),
   due_at    timestamptz not null,
   primary key (tenant, run, task_id, map_index, kind),
   foreign key (tenant, run) references airlock.dag_run on delete cascade
