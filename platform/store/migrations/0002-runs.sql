@@ -73,7 +73,6 @@ create table airlock.dag_run (
   has_instances   boolean not null default false,
   unfinished      int not null default 0,                 -- task instances not in a finished state
   failed_leaves   int not null default 0,                 -- what decides how it ends
-  row_version     bigint not null default 0,              -- rises under the run lock; orders the feed
   engine_format   smallint not null default 1,            -- which release's rules advance it
   queued_at       timestamptz not null default clock_timestamp(),
   started_at      timestamptz,
@@ -108,6 +107,8 @@ create table airlock.task_instance (
   pool_slots      int not null,
   queue           text not null,
   priority_weight int not null,
+  max_per_dag     int,                                    -- max_active_tis_per_dag
+  max_per_run     int,                                    -- max_active_tis_per_dagrun
   operator        text not null,
   order_at        timestamptz not null,                   -- logical date of the run, for Airflow's queue order
   scheduled_at    timestamptz,
@@ -189,6 +190,7 @@ create table airlock.attempt (
   queue         text not null,
   crashes       int not null default 0,                   -- how many workers died under it
   admitted_at   timestamptz not null default clock_timestamp(),
+  first_started_at timestamptz,                           -- of this try, across reschedules and deferrals
   started_at    timestamptz,
   ended_at      timestamptz,
   outcome       text,
@@ -305,12 +307,13 @@ create table airlock.log_chunk (
 select airlock.fence_tenant('airlock.log_chunk');
 
 -- Every change of a run and its task instances, in order: the live feed, and the record that invariants are checked on.
--- A reader's cursor is pg_snapshot_xmin; rows of one run are ordered by row_version.
+-- A reader's cursor is pg_snapshot_xmin. Each change of a row waits for the one before it, so `seq` rises per
+-- task instance and per run; a reader drops by `seq` what it has seen.
 create table airlock.change (
   tenant      text not null,
+  seq         bigint generated always as identity,
   xid         xid8 not null default pg_current_xact_id(),
   run         bigint not null,
-  row_version bigint not null,
   at          timestamptz not null default clock_timestamp(),
   dag_id      text not null,
   run_id      text not null,
@@ -321,7 +324,7 @@ create table airlock.change (
   to_state    text
 );
 create index change_cursor on airlock.change (xid);
-create index change_of_run on airlock.change (tenant, run, row_version);
+create index change_of_run on airlock.change (tenant, run, seq);
 select airlock.fence_tenant('airlock.change');
 
 -- Workers that are or were alive. Each holds a session advisory lock on lock_key while it lives.
