@@ -135,6 +135,9 @@ export const codeOf = (error: unknown): string =>
     ? error.code
     : "";
 
+/** A guarded write did not find the rows that it expected (`airlock.expect`): read again and decide anew. */
+export const isMovedMeanwhile = (error: unknown): boolean => codeOf(error) === "ALM01";
+
 /** Whether the database is away (restarting, out of connections), as opposed to refusing this statement. */
 export const isAway = (error: unknown): boolean =>
   /^(?:57P0[123]|08\w{3}|53\w{3}|ECONN\w+|EPIPE|CONNECT_TIMEOUT|CONNECTION_\w+|ETIMEDOUT)$/.test(

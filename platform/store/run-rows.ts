@@ -194,6 +194,7 @@ export type EndedAttempt = Holder & {
 };
 
 export const endAttempts = (tx: Tx, tenant: string, ended: readonly EndedAttempt[]) => tx`
+  with w as (
   update airlock.attempt a
      set state = 'ended', ended_at = clock_timestamp(), outcome = e.outcome, reason = e.reason, exit_code = e.exit_code,
          cpu_s = coalesce(a.cpu_s, 0) + e.cpu_s, peak_memory = greatest(a.peak_memory, e.peak_memory),
@@ -201,7 +202,9 @@ export const endAttempts = (tx: Tx, tenant: string, ended: readonly EndedAttempt
     from json_to_recordset(${JSON.stringify(ended)}::text::json)
       as e(attempt uuid, fence int, worker uuid, outcome text, reason text, exit_code int, cpu_s real,
            peak_memory bigint, start_ms real, log_bytes bigint)
-   where a.tenant = ${tenant} and a.attempt = e.attempt and a.fence = e.fence and a.worker = e.worker and a.state = 'running'`;
+   where a.tenant = ${tenant} and a.attempt = e.attempt and a.fence = e.fence and a.worker = e.worker and a.state = 'running'
+  returning 1)
+  select airlock.expect(${ended.length}::int, count(*)) from w`;
 
 export type StateWrite = InstanceKey & {
   readonly from: TaskState;
@@ -222,6 +225,7 @@ export const writeStates = (
   run: RunKey,
   writes: readonly StateWrite[],
 ) => tx`
+  with w as (
   update airlock.task_instance i
      set state = w.to, try_number = w.try_number, max_tries = w.max_tries, id = coalesce(w.new_id, i.id),
          reason = w.reason,
@@ -243,7 +247,9 @@ export const writeStates = (
       as w(task_id text, map_index int, "from" text, from_try int, "to" text, try_number int, max_tries int,
            new_id uuid, cleared boolean, reason text)
    where i.tenant = ${tenant} and i.run = ${run} and i.task_id = w.task_id and i.map_index = w.map_index
-     and i.state is not distinct from w.from and i.try_number = w.from_try`;
+     and i.state is not distinct from w.from and i.try_number = w.from_try
+  returning 1)
+  select airlock.expect(${writes.length}::int, count(*)) from w`;
 
 export const writeCounters = (
   tx: Tx,
@@ -253,7 +259,7 @@ export const writeCounters = (
 ) => tx`
   insert into airlock.task_counter (tenant, run, task_id, scope, total, success, failed, upstream_failed, skipped, removed,
          setups, setups_success, setups_skipped)
-  select ${tenant}, ${run}, c.* from json_to_recordset(${JSON.stringify(rows)}::text::json)
+  select ${tenant}::text, ${run}::bigint, c.* from json_to_recordset(${JSON.stringify(rows)}::text::json)
       as c(task_id text, scope int, total int, success int, failed int, upstream_failed int, skipped int, removed int,
            setups int, setups_success int, setups_skipped int)
   on conflict (tenant, run, task_id, scope) do update
@@ -280,7 +286,7 @@ export const createInstances = (
 ) => tx`
   insert into airlock.task_instance (tenant, run, dag_id, order_at, task_id, map_index, id, state, try_number, max_tries,
          pool, pool_slots, queue, priority_weight, max_per_dag, max_per_run, operator, scheduled_at, queued_at, started_at, ended_at)
-  select ${tenant}, ${run}, r.dag_id, coalesce(r.logical_date, r.run_after), n.task_id, n.map_index, n.id, n.state, n.try_number,
+  select ${tenant}::text, ${run}::bigint, r.dag_id, coalesce(r.logical_date, r.run_after), n.task_id, n.map_index, n.id, n.state, n.try_number,
          n.max_tries, n.pool, n.pool_slots, n.queue, n.priority_weight, n.max_per_dag, n.max_per_run, n.operator,
          case when n.state in ('scheduled', 'running') then clock_timestamp() end,
          case when n.state = 'running' then clock_timestamp() end,
@@ -304,7 +310,7 @@ export const expandPlaceholders = (
 
 export const writeSkips = (tx: Tx, tenant: string, run: RunKey, rows: readonly SkipRow[]) => tx`
   insert into airlock.skip_decision (tenant, run, task_id, map_index, skipped)
-  select ${tenant}, ${run}, s.task_id, s.map_index, array(select json_array_elements_text(s.skipped))
+  select ${tenant}::text, ${run}::bigint, s.task_id, s.map_index, array(select json_array_elements_text(s.skipped))
     from json_to_recordset(${JSON.stringify(rows)}::text::json) as s(task_id text, map_index int, skipped json)
   on conflict (tenant, run, task_id, map_index) do update set skipped = excluded.skipped`;
 
@@ -320,7 +326,7 @@ export const deleteSkips = (
 
 export const writeLengths = (tx: Tx, tenant: string, run: RunKey, rows: readonly LengthRow[]) => tx`
   insert into airlock.mapped_length (tenant, run, kind, name, length)
-  select ${tenant}, ${run}, l.* from json_to_recordset(${JSON.stringify(rows)}::text::json) as l(kind text, name text, length int)
+  select ${tenant}::text, ${run}::bigint, l.* from json_to_recordset(${JSON.stringify(rows)}::text::json) as l(kind text, name text, length int)
   on conflict (tenant, run, kind, name) do update set length = excluded.length`;
 
 export type TimerWrite = InstanceKey & {
@@ -331,7 +337,7 @@ export type TimerWrite = InstanceKey & {
 
 export const writeTimers = (tx: Tx, tenant: string, run: RunKey, rows: readonly TimerWrite[]) => tx`
   insert into airlock.timer (tenant, run, task_id, map_index, kind, try_number, due_at)
-  select ${tenant}, ${run}, t.task_id, t.map_index, t.kind, t.try_number, to_timestamp(t.due_ms / 1000.0)
+  select ${tenant}::text, ${run}::bigint, t.task_id, t.map_index, t.kind, t.try_number, to_timestamp(t.due_ms / 1000.0)
     from json_to_recordset(${JSON.stringify(rows)}::text::json)
       as t(task_id text, map_index int, kind text, try_number int, due_ms float8)
   on conflict (tenant, run, task_id, map_index, kind) do update
@@ -378,6 +384,7 @@ export type RunWrite = {
 };
 
 export const writeRun = (tx: Tx, tenant: string, run: RunKey, w: RunWrite) => tx`
+  with w as (
   update airlock.dag_run
      set state = ${w.state}, has_instances = ${w.has_instances}, unfinished = ${w.unfinished}, failed_leaves = ${w.failed_leaves},
          reason = case when ${w.ended} then ${w.reason}::text when ${w.restarted} then null else reason end,
@@ -385,7 +392,9 @@ export const writeRun = (tx: Tx, tenant: string, run: RunKey, w: RunWrite) => tx
          started_at = case when ${w.started} then clock_timestamp() when ${w.restarted} then null else started_at end,
          queued_at = case when ${w.restarted} then clock_timestamp() else queued_at end,
          clear_number = clear_number + ${w.restarted ? 1 : 0}
-   where tenant = ${tenant} and run = ${run} and state = ${w.from}`;
+   where tenant = ${tenant} and run = ${run} and state = ${w.from}
+  returning 1)
+  select airlock.expect(${1}::int, count(*)) from w`;
 
 export type ChangeWrite = {
   readonly task_id: string;
@@ -404,7 +413,7 @@ export const writeChanges = (
   rows: readonly ChangeWrite[],
 ) => tx`
   insert into airlock.change (tenant, run, dag_id, run_id, task_id, map_index, try_number, from_state, to_state)
-  select ${tenant}, ${run}, ${dagId}, ${runId}, c.* from json_to_recordset(${JSON.stringify(rows)}::text::json)
+  select ${tenant}::text, ${run}::bigint, ${dagId}::text, ${runId}::text, c.* from json_to_recordset(${JSON.stringify(rows)}::text::json)
       as c(task_id text, map_index int, try_number int, "from" text, "to" text)`;
 
 export const deletePermits = (tx: Tx, tenant: string, attempts: readonly AttemptId[]) => tx`
@@ -464,7 +473,7 @@ export type XComWrite = InstanceKey & {
 
 export const writeXComs = (tx: Tx, tenant: string, run: RunKey, rows: readonly XComWrite[]) => tx`
   insert into airlock.xcom (tenant, run, task_id, map_index, key, value, object, bytes)
-  select ${tenant}, ${run}, x.task_id, x.map_index, x.key, x.value::json, x.object, x.bytes
+  select ${tenant}::text, ${run}::bigint, x.task_id, x.map_index, x.key, x.value::json, x.object, x.bytes
     from json_to_recordset(${JSON.stringify(rows)}::text::json)
       as x(task_id text, map_index int, key text, value text, object text, bytes int)
   on conflict (tenant, run, task_id, map_index, key) do update
@@ -509,7 +518,10 @@ export const renamePermit = (
   to: AttemptId,
   taskId: TaskId,
 ) => tx`
-  update airlock.permit set attempt = ${to}, task_id = ${taskId} where tenant = ${tenant} and attempt = ${from}`;
+  with w as (
+  update airlock.permit set attempt = ${to}, task_id = ${taskId} where tenant = ${tenant} and attempt = ${from}
+  returning 1)
+  select airlock.expect(${1}::int, count(*)) from w`;
 
 /** −1: somebody else is admitting for this tenant just now. */
 export const admit = (tx: Tx, tenant: string) =>

@@ -36,6 +36,15 @@ begin
   execute format('create policy across_tenants on %s to airlock_system, %I using (true) with check (true)', target, current_user);
 end $$;
 
+-- A guarded write counts what it touched inside the statement, since COMMIT is on its way already when the
+-- client could look. Any other count voids the whole transaction.
+create function airlock.expect(wanted int, found bigint) returns void language plpgsql as $$
+begin
+  if wanted <> found then
+    raise exception 'expected % rows, found %: moved meanwhile', wanted, found using errcode = 'ALM01';
+  end if;
+end $$;
+
 create table airlock.tenant (
   tenant         text primary key check (tenant ~ '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$'),
   display_name   text not null default '' check (length(display_name) <= 200),

@@ -25,11 +25,14 @@ create table airlock.dag (
   next_interval_start timestamptz,
   next_interval_end   timestamptz,
   next_run_at         timestamptz,
+  -- its schedule is new (first deploy, other timetable, unpaused): the scheduler works out the next run
+  plan_needed         boolean not null default true,
   last_parsed_at      timestamptz not null default clock_timestamp(),
   created_at          timestamptz not null default clock_timestamp(),
   primary key (tenant, dag_id)
 );
 create index dag_due on airlock.dag (next_run_at) where next_run_at is not null and state = 'active' and not is_paused;
+create index dag_unplanned on airlock.dag (tenant, dag_id) where plan_needed;
 create index dag_of_repository on airlock.dag (tenant, repository);
 select airlock.fence_tenant('airlock.dag');
 
@@ -332,6 +335,7 @@ create table airlock.worker (
   worker      uuid primary key,
   lock_key    bigint generated always as identity unique,
   queue_pool  text,                                       -- its id inside the queue
+  home        text not null,                              -- one process at a time holds a home: a new one there proves the old one dead
   host        text not null,
   pid         int not null,
   queues      text[] not null,
@@ -356,3 +360,35 @@ create function airlock.ring(jobs json) returns int language sql security define
 $$;
 revoke execute on function airlock.ring(json) from public;
 grant execute on function airlock.ring(json) to airlock_app, airlock_system;
+
+-- A dead pool's jobs: those whose attempt was never claimed ring again, then the rows it had locked go. The order
+-- matters: adding the key of a locked job makes a fresh row and leaves the old one without key and tries, so that
+-- a zombie's completion can only ever delete the old one.
+create function airlock.release_pool(pool text) returns int language plpgsql security definer set search_path = pg_catalog, airlock as $$
+declare
+  old bigint[];
+  again json;
+begin
+  select array_agg(id) into old from graphile_worker.jobs where locked_by = pool;
+  if old is null then return 0; end if;
+  select json_agg(json_build_object('t', a.tenant, 'a', a.attempt, 'q', a.queue, 'p', 0)) into again
+    from graphile_worker.jobs j join airlock.attempt a on j.key = 'a:' || a.attempt
+   where j.id = any (old) and a.state = 'admitted';
+  if again is not null then perform airlock.ring(again); end if;
+  perform graphile_worker.force_unlock_workers(array[pool]);
+  perform graphile_worker.complete_jobs(old);
+  return cardinality(old);
+end $$;
+revoke execute on function airlock.release_pool(text) from public;
+grant execute on function airlock.release_pool(text) to airlock_system;
+
+-- Attempts that were admitted a while ago and have no job that would bring them to a worker.
+create function airlock.forgotten(older interval) returns table (tenant text, attempt uuid, queue text)
+  language sql stable security definer set search_path = pg_catalog, airlock as $$
+  select a.tenant, a.attempt, a.queue from airlock.attempt a
+   where a.state = 'admitted' and a.admitted_at < clock_timestamp() - older
+     and not exists (select from graphile_worker.jobs j where j.key = 'a:' || a.attempt and j.attempts < j.max_attempts)
+   limit 1000
+$$;
+revoke execute on function airlock.forgotten(interval) from public;
+grant execute on function airlock.forgotten(interval) to airlock_system;
