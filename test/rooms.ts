@@ -37,6 +37,7 @@ export const rooms: Record<string, readonly string[]> = {
   ],
   "platform/executor": [
     "platform/model",
+    "platform/engine",
     "platform/store",
     "platform/queue",
     "platform/runs",

@@ -23,6 +23,7 @@ import type {
   StateChange,
 } from "../model/run.ts";
 import type { RunState } from "../model/states.ts";
+import { insertLogs, type LogChunk } from "../store/attempt-data.ts";
 import { codeOf, isMovedMeanwhile, type Store, type Tx } from "../store/open.ts";
 import * as rows from "../store/run-rows.ts";
 import { type ContinuationWish, chooseContinuation } from "./choose-continuation.ts";
@@ -57,6 +58,8 @@ export type Knock =
       readonly event: RunEvent & { readonly task_id: TaskId; readonly map_index: number };
       readonly ended: Omit<rows.EndedAttempt, keyof rows.Holder>;
       readonly xcoms: readonly rows.XComWrite[];
+      /** What of its log was not yet written. */
+      readonly log?: LogChunk;
       /** The DAG version that the attempt runs under, so that the first round trip can load what it touches. */
       readonly hint: { readonly dag_id: DagId; readonly version: number };
       readonly wish?: ContinuationWish;
@@ -263,6 +266,9 @@ async function oneTransaction(
   const turned = await turn(tx, tenant, row, dag, events, nowMs, {
     ended: mine.map((knock) => ({ ...knock.holder, ...knock.ended })),
     xcoms: mine.flatMap((knock) => knock.xcoms),
+    logs: mine.flatMap((knock) =>
+      knock.log === undefined ? [] : [{ attempt: knock.holder.attempt, chunk: knock.log }],
+    ),
     wishes: mine.flatMap((knock) =>
       knock.wish === undefined || fact === undefined
         ? []
@@ -323,6 +329,7 @@ function guessedLoad(
 type Around = {
   readonly ended: readonly rows.EndedAttempt[];
   readonly xcoms: readonly rows.XComWrite[];
+  readonly logs: readonly { readonly attempt: AttemptId; readonly chunk: LogChunk }[];
   readonly wishes: readonly {
     readonly wish: ContinuationWish;
     readonly holder: rows.Holder;
@@ -489,6 +496,9 @@ function write(
 
   const xcoms = around?.xcoms ?? [];
   if (xcoms.length > 0) void tx.last(rows.writeXComs(tx, tenant, run, xcoms));
+
+  const logs = around?.logs ?? [];
+  if (logs.length > 0) void tx.last(insertLogs(tx, tenant, logs));
 
   const runEnded = change?.ended !== undefined;
   if (change !== undefined)

@@ -63,11 +63,22 @@ export async function appendLog(
 
 export type LogChunk = { readonly seq: number; readonly lines: number; readonly text: string };
 
-export const logInsert = (tx: Tx, tenant: TenantId, holder: Holder, chunk: LogChunk) => tx`
+const logInsert = (tx: Tx, tenant: TenantId, holder: Holder, chunk: LogChunk) => tx`
   insert into airlock.log_chunk (tenant, attempt, seq, lines, text)
   select a.tenant, a.attempt, ${chunk.seq}::int, ${chunk.lines}::int, ${chunk.text}::text from airlock.attempt a
    where a.tenant = ${tenant} and a.attempt = ${holder.attempt} and a.fence = ${holder.fence} and a.worker = ${holder.worker}
      and a.state = 'running'
+  on conflict (tenant, attempt, seq) do nothing`;
+
+/** For holders that the door has verified in this transaction. */
+export const insertLogs = (
+  tx: Tx,
+  tenant: TenantId,
+  logs: readonly { readonly attempt: AttemptId; readonly chunk: LogChunk }[],
+) => tx`
+  insert into airlock.log_chunk (tenant, attempt, seq, lines, text)
+  select ${tenant}::text, l.* from json_to_recordset(${JSON.stringify(logs.map(({ attempt, chunk }) => ({ attempt, ...chunk })))}::text::json)
+      as l(attempt uuid, seq int, lines int, text text)
   on conflict (tenant, attempt, seq) do nothing`;
 
 export const writeRendered = (

@@ -91,9 +91,18 @@ export async function readmitLost(
      order by a.attempt
        for update of a skip locked`;
   const back = lost.filter((row) => row.state === "running" && row.crashes < crashesMax);
-  if (back.length > 0) {
-    const ids = back.map((row) => row.attempt);
-    await tx`
+  if (back.length > 0)
+    await readmitAttempts(
+      tx,
+      back.map((row) => row.attempt),
+    );
+  return { again: back.length, forTheDoor: lost.filter((row) => !back.includes(row)) };
+}
+
+/** running → queued under a higher fence, and the doorbell rings. */
+export async function readmitAttempts(tx: Tx, attempts: readonly AttemptId[]): Promise<void> {
+  const ids = attempts as AttemptId[];
+  await tx`
       with a as (
         update airlock.attempt
            set state = 'admitted', fence = fence + 1, worker = null, lease_until = null, crashes = crashes + 1, admitted_at = clock_timestamp()
@@ -107,8 +116,6 @@ export async function readmitLost(
         select a.tenant, a.run, a.dag_id, r.run_id, a.task_id, a.map_index, a.try_number, 'running', 'queued'
           from a join airlock.dag_run r on r.tenant = a.tenant and r.run = a.run)
       select airlock.ring(json_agg(json_build_object('t', a.tenant, 'a', a.attempt, 'q', a.queue, 'p', 0))) from a`;
-  }
-  return { again: back.length, forTheDoor: lost.filter((row) => !back.includes(row)) };
 }
 
 /** Its queue rows are released and its own row goes: nothing of it is left. */
