@@ -1,3 +1,4 @@
+import type { TaskId } from "../model/ids.ts";
 import type {
   AttemptRef,
   CounterRow,
@@ -7,7 +8,6 @@ import type {
   RunEvent,
   RunNeed,
 } from "../model/run.ts";
-import type { TaskId } from "../model/ids.ts";
 import { isFinished, type TaskState } from "../model/states.ts";
 import { type CompiledDag, type CompiledTask, reachable } from "./compile-dag.ts";
 import { Draft, unseen } from "./draft.ts";
@@ -225,7 +225,9 @@ const downstreamIds = (dag: CompiledDag, id: TaskId): readonly TaskId[] =>
   dag.tasks.get(id)?.downstream.map((edge) => edge.id) ?? [];
 
 function notFollowed(dag: CompiledDag, task: CompiledTask, followed: readonly string[]): TaskId[] {
-  const named = followed.flatMap((name): readonly TaskId[] => groupRoots(dag, name) ?? [name as TaskId]);
+  const named = followed.flatMap(
+    (name): readonly TaskId[] => groupRoots(dag, name) ?? [name as TaskId],
+  );
   const kept = reachable(named, (id) => downstreamIds(dag, id));
   for (const id of named) kept.add(id);
   return task.downstream.map((edge) => edge.id).filter((id) => !kept.has(id));
@@ -356,7 +358,8 @@ function markRun(draft: Draft, state: "success" | "failed", reason: "marked" | "
     if (isTeardown && !isFinished(row.state)) teardownsLeft = true;
     if (isTeardown || row.state === "removed") continue;
     const to = state === "success" ? "success" : isFinished(row.state) ? row.state : killed(row);
-    if (to !== row.state) draft.setState(row, to, { stop: isInFlight(row), reason: `run ${reason}` });
+    if (to !== row.state)
+      draft.setState(row, to, { stop: isInFlight(row), reason: `run ${reason}` });
   }
   if (teardownsLeft && draft.state === "running") return;
   if (draft.state === state) return;
@@ -460,7 +463,10 @@ export function apply(view: RunView, decisions: RunDecisions): RunView {
 
   const counters = new Map(view.counters);
   for (const row of decisions.counters)
-    counters.set(row.task_id, new Map<number, CounterRow>([...(counters.get(row.task_id) ?? []), [row.scope, row]]));
+    counters.set(
+      row.task_id,
+      new Map<number, CounterRow>([...(counters.get(row.task_id) ?? []), [row.scope, row]]),
+    );
   const skips = new Map(view.skips);
   for (const row of decisions.skips)
     skips.set(row.task_id, new Map([...(skips.get(row.task_id) ?? []), [row.map_index, row]]));
@@ -472,7 +478,9 @@ export function apply(view: RunView, decisions: RunDecisions): RunView {
   const lengths = (kind: "pushed" | "expanded"): ReadonlyMap<string, number> =>
     new Map([
       ...view[kind],
-      ...decisions.lengths.filter((row) => row.kind === kind).map((row) => [row.name, row.length] as const),
+      ...decisions.lengths
+        .filter((row) => row.kind === kind)
+        .map((row) => [row.name, row.length] as const),
     ]);
   const { run } = decisions;
   return {

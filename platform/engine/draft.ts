@@ -1,3 +1,4 @@
+import type { TaskId } from "../model/ids.ts";
 import type {
   CounterRow,
   Counts,
@@ -12,7 +13,6 @@ import type {
   StateChange,
   TimerRow,
 } from "../model/run.ts";
-import type { TaskId } from "../model/ids.ts";
 import { isFinished, type RunState, type TaskState } from "../model/states.ts";
 import type { CompiledDag, CompiledTask, Edge } from "./compile-dag.ts";
 import { isFailed, plus, type Recount, shareOf } from "./recount.ts";

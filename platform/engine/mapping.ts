@@ -1,6 +1,6 @@
 import type { MapSource, MapSpec } from "../model/dag-spec.ts";
-import type { InstanceRow } from "../model/run.ts";
 import type { TaskId } from "../model/ids.ts";
+import type { InstanceRow } from "../model/run.ts";
 import { isFinished } from "../model/states.ts";
 import type { CompiledTask } from "./compile-dag.ts";
 import { type Draft, type Unseen, unseen } from "./draft.ts";
@@ -78,8 +78,7 @@ export function expandAll(draft: Draft, task: CompiledTask, n: number): boolean 
     return one ? [{ one, placeholder: draft.instance(id, -1) }] : [];
   });
   // The counters of everything downstream move as well: ask for all that is missing at once.
-  for (const { one } of together)
-    for (const edge of one.downstream) draft.counts(edge.id, -1);
+  for (const { one } of together) for (const edge of one.downstream) draft.counts(edge.id, -1);
   if (!draft.wish.isEmpty || together.some(({ placeholder }) => placeholder === unseen))
     return false;
   for (const { one, placeholder } of together) {

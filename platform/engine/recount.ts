@@ -1,5 +1,5 @@
-import type { CounterRow, Counts, InstanceRow } from "../model/run.ts";
 import type { TaskId } from "../model/ids.ts";
+import type { CounterRow, Counts, InstanceRow } from "../model/run.ts";
 import { isFinished, type TaskState } from "../model/states.ts";
 import type { CompiledDag, CompiledTask } from "./compile-dag.ts";
 import { noCounts } from "./trigger-rule.ts";

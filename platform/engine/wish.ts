@@ -1,5 +1,5 @@
-import type { CounterKey, InstanceKey, RunNeed } from "../model/run.ts";
 import type { TaskId } from "../model/ids.ts";
+import type { CounterKey, InstanceKey, RunNeed } from "../model/run.ts";
 import type { CompiledDag, CompiledTask, Edge } from "./compile-dag.ts";
 import { counterName, instanceName } from "./view.ts";
 
@@ -151,8 +151,4 @@ export const scopeOf = (edge: Edge, mapIndex: number): number => (edge.scoped ? 
 export const sharesGroup = (dag: CompiledDag, task: CompiledTask, other: TaskId): boolean =>
   task.mappedGroup !== undefined && dag.tasks.get(other)?.mappedGroup === task.mappedGroup;
 
-const waitsForAll: ReadonlySet<string> = new Set([
-  "all_done",
-  "all_done_setup_success",
-  "always",
-]);
+const waitsForAll: ReadonlySet<string> = new Set(["all_done", "all_done_setup_success", "always"]);

@@ -126,11 +126,16 @@ export function openDoor(deps: DoorDeps): Door {
       const lane = lanes.get(name) ?? { waiting: [], busy: undefined };
       lane.waiting.push({ knock, resolve, reject });
       lanes.set(name, lane);
-      lane.busy ??= drain(ref, lane).finally(() => lanes.delete(name));
+      lane.busy ??= drain(ref, lane, name);
     });
 
-  const drain = async (ref: RunRef, lane: Lane): Promise<void> => {
-    while (lane.waiting.length > 0) {
+  const drain = async (ref: RunRef, lane: Lane, name: string): Promise<void> => {
+    for (;;) {
+      if (lane.waiting.length === 0) {
+        // In the same breath as the look at `waiting`: a knock in between would never be heard.
+        lanes.delete(name);
+        return;
+      }
       const batch = lane.waiting.splice(0, batchMax);
       try {
         const answers = await advanceBatch(

@@ -394,7 +394,7 @@ export const writeRun = (tx: Tx, tenant: string, run: RunKey, w: RunWrite) => tx
          clear_number = clear_number + ${w.restarted ? 1 : 0}
    where tenant = ${tenant} and run = ${run} and state = ${w.from}
   returning 1)
-  select airlock.expect(${1}::int, count(*)) from w`;
+  select airlock.expect(1, count(*)) from w`;
 
 export type ChangeWrite = {
   readonly task_id: string;
@@ -521,7 +521,7 @@ export const renamePermit = (
   with w as (
   update airlock.permit set attempt = ${to}, task_id = ${taskId} where tenant = ${tenant} and attempt = ${from}
   returning 1)
-  select airlock.expect(${1}::int, count(*)) from w`;
+  select airlock.expect(1, count(*)) from w`;
 
 /** −1: somebody else is admitting for this tenant just now. */
 export const admit = (tx: Tx, tenant: string) =>

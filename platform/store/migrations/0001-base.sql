@@ -38,10 +38,10 @@ end $$;
 
 -- A guarded write counts what it touched inside the statement, since COMMIT is on its way already when the
 -- client could look. Any other count voids the whole transaction.
-create function airlock.expect(wanted int, found bigint) returns void language plpgsql as $$
+create function airlock.expect(wanted int, touched bigint) returns void language plpgsql as $$
 begin
-  if wanted <> found then
-    raise exception 'expected % rows, found %: moved meanwhile', wanted, found using errcode = 'ALM01';
+  if wanted <> touched then
+    raise exception 'expected % rows, found %: moved meanwhile', wanted, touched using errcode = 'ALM01';
   end if;
 end $$;
 

@@ -227,7 +227,8 @@ create table airlock.permit (
   slots   int not null,
   queue   text not null,
   level   text not null,
-  primary key (tenant, attempt)
+  primary key (tenant, attempt),
+  foreign key (tenant, attempt) references airlock.attempt on delete cascade
 );
 create index permit_of_run on airlock.permit (tenant, run);
 select airlock.fence_tenant('airlock.permit');
