@@ -534,7 +534,6 @@ function write(
   for (const { holder, wish } of chosen) {
     const next = continued.get(holder.attempt);
     if (next === undefined) continue;
-    void tx.last(rows.renamePermit(tx, tenant, holder.attempt, next.attempt, next.task.task_id));
     void tx.last(
       rows.insertContinued(tx, tenant, run, row.facts.dag_id, {
         attempt: next.attempt,
@@ -546,6 +545,7 @@ function write(
         lease_s: around?.leaseSeconds ?? 15,
       }),
     );
+    void tx.last(rows.renamePermit(tx, tenant, holder.attempt, next.attempt, next.task.task_id));
   }
 
   const ready =
