@@ -1,3 +1,4 @@
+import type { TaskId } from "../model/ids.ts";
 import type {
   AttemptRef,
   CounterRow,
@@ -7,7 +8,6 @@ import type {
   RunEvent,
   RunNeed,
 } from "../model/run.ts";
-import type { TaskId } from "../model/ids.ts";
 import { isFinished, type TaskState } from "../model/states.ts";
 import { type CompiledDag, type CompiledTask, reachable } from "./compile-dag.ts";
 import { Draft, unseen } from "./draft.ts";
@@ -35,6 +35,7 @@ export function decide(
 ): Turn {
   const draft = new Draft(dag, view, nowMs);
   for (const event of events) applyEvent(draft, event);
+  for (const id of draft.toSkip) skipWaiting(draft, id);
   if (draft.state === "running") {
     sweep(draft);
     endIfDone(draft);
@@ -211,21 +212,30 @@ function skipDownstream(
         draft.lookAt(other, row.map_index);
       continue;
     }
-    const rows = draft.allOf(id);
-    if (rows === unseen) {
-      draft.wish.evaluation(other, -1);
-      draft.wish.closureOf(other, -1);
-      continue;
-    }
-    for (const one of rows) if (one.state === null) draft.setState(one, "skipped");
+    draft.toSkip.add(id);
   }
+}
+
+/** After all events: else an instance that one of them makes wait would be skipped or not by order of arrival. */
+function skipWaiting(draft: Draft, id: TaskId): void {
+  const rows = draft.allOf(id);
+  if (rows !== unseen) {
+    for (const row of rows) if (row.state === null) draft.setState(row, "skipped");
+    return;
+  }
+  const task = draft.dag.tasks.get(id);
+  if (!task) return;
+  draft.wish.evaluation(task, -1);
+  draft.wish.closureOf(task, -1);
 }
 
 const downstreamIds = (dag: CompiledDag, id: TaskId): readonly TaskId[] =>
   dag.tasks.get(id)?.downstream.map((edge) => edge.id) ?? [];
 
 function notFollowed(dag: CompiledDag, task: CompiledTask, followed: readonly string[]): TaskId[] {
-  const named = followed.flatMap((name): readonly TaskId[] => groupRoots(dag, name) ?? [name as TaskId]);
+  const named = followed.flatMap(
+    (name): readonly TaskId[] => groupRoots(dag, name) ?? [name as TaskId],
+  );
   const kept = reachable(named, (id) => downstreamIds(dag, id));
   for (const id of named) kept.add(id);
   return task.downstream.map((edge) => edge.id).filter((id) => !kept.has(id));
@@ -356,7 +366,8 @@ function markRun(draft: Draft, state: "success" | "failed", reason: "marked" | "
     if (isTeardown && !isFinished(row.state)) teardownsLeft = true;
     if (isTeardown || row.state === "removed") continue;
     const to = state === "success" ? "success" : isFinished(row.state) ? row.state : killed(row);
-    if (to !== row.state) draft.setState(row, to, { stop: isInFlight(row), reason: `run ${reason}` });
+    if (to !== row.state)
+      draft.setState(row, to, { stop: isInFlight(row), reason: `run ${reason}` });
   }
   if (teardownsLeft && draft.state === "running") return;
   if (draft.state === state) return;
@@ -460,7 +471,10 @@ export function apply(view: RunView, decisions: RunDecisions): RunView {
 
   const counters = new Map(view.counters);
   for (const row of decisions.counters)
-    counters.set(row.task_id, new Map<number, CounterRow>([...(counters.get(row.task_id) ?? []), [row.scope, row]]));
+    counters.set(
+      row.task_id,
+      new Map<number, CounterRow>([...(counters.get(row.task_id) ?? []), [row.scope, row]]),
+    );
   const skips = new Map(view.skips);
   for (const row of decisions.skips)
     skips.set(row.task_id, new Map([...(skips.get(row.task_id) ?? []), [row.map_index, row]]));
@@ -472,7 +486,9 @@ export function apply(view: RunView, decisions: RunDecisions): RunView {
   const lengths = (kind: "pushed" | "expanded"): ReadonlyMap<string, number> =>
     new Map([
       ...view[kind],
-      ...decisions.lengths.filter((row) => row.kind === kind).map((row) => [row.name, row.length] as const),
+      ...decisions.lengths
+        .filter((row) => row.kind === kind)
+        .map((row) => [row.name, row.length] as const),
     ]);
   const { run } = decisions;
   return {

@@ -114,7 +114,9 @@ function gateVerdict(draft: Draft, task: CompiledTask, mapIndex: number): Verdic
   if (task.gates.length === 0) return "run";
   let counts = noCounts;
   for (const gate of task.gates) {
-    const one = sharesGroup(draft.dag, task, gate) ? draft.instance(gate, mapIndex) : draft.allOf(gate);
+    const one = sharesGroup(draft.dag, task, gate)
+      ? draft.instance(gate, mapIndex)
+      : draft.allOf(gate);
     if (one === unseen) return unseen;
     for (const row of one === undefined ? [] : Array.isArray(one) ? one : [one])
       counts = plus(counts, gateShare(row), 1);

@@ -1,3 +1,4 @@
+import type { TaskId } from "../model/ids.ts";
 import type {
   CounterRow,
   InstanceKey,
@@ -12,7 +13,6 @@ import type {
   SkipRow,
   TimerRow,
 } from "../model/run.ts";
-import type { TaskId } from "../model/ids.ts";
 import type { TaskState } from "../model/states.ts";
 import type { CompiledDag } from "./compile-dag.ts";
 import { decide } from "./decide.ts";

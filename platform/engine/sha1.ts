@@ -6,7 +6,8 @@ export function sha1Hex(text: string): string {
   const words = new DataView(message.buffer);
   for (let block = 0; block < message.length; block += 64) {
     for (let i = 0; i < 16; i++) w[i] = words.getUint32(block + i * 4);
-    for (let i = 16; i < 80; i++) w[i] = rotl(at(w, i - 3) ^ at(w, i - 8) ^ at(w, i - 14) ^ at(w, i - 16), 1);
+    for (let i = 16; i < 80; i++)
+      w[i] = rotl(at(w, i - 3) ^ at(w, i - 8) ^ at(w, i - 14) ^ at(w, i - 16), 1);
     let [a, b, c, d, e] = [at(h, 0), at(h, 1), at(h, 2), at(h, 3), at(h, 4)];
     for (let i = 0; i < 80; i++) {
       const [f, k] =
@@ -48,8 +49,7 @@ function utf8(text: string): number[] {
     const code = letter.codePointAt(0) ?? 0;
     if (code < 0x80) return [code];
     if (code < 0x800) return [0xc0 | (code >> 6), 0x80 | (code & 63)];
-    if (code < 0x10000)
-      return [0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)];
+    if (code < 0x10000) return [0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)];
     return [
       0xf0 | (code >> 18),
       0x80 | ((code >> 12) & 63),

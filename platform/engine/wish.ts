@@ -1,5 +1,5 @@
-import type { CounterKey, InstanceKey, RunNeed } from "../model/run.ts";
 import type { TaskId } from "../model/ids.ts";
+import type { CounterKey, InstanceKey, RunNeed } from "../model/run.ts";
 import type { CompiledDag, CompiledTask, Edge } from "./compile-dag.ts";
 import { counterName, instanceName } from "./view.ts";
 
@@ -47,6 +47,7 @@ export class Wish {
 
   /** What a change of this instance's state touches at its direct downstreams. */
   downstreamOf(task: CompiledTask, mapIndex: number): void {
+    if (task.countsItself) this.counter(task.id, ownScope);
     for (const edge of task.downstream) {
       const down = this.#dag.tasks.get(edge.id);
       if (down) this.arrival(down, scopeOf(edge, mapIndex));
@@ -74,6 +75,7 @@ export class Wish {
       for (const source of task.mapSources) {
         this.instance(source, -1);
         this.length(source);
+        if (this.#dag.tasks.get(source)?.countsItself) this.counter(source, ownScope);
       }
     }
     if (task.isInline) this.#followInline(task, mapIndex);
@@ -144,6 +146,9 @@ export class Wish {
   }
 }
 
+/** The scope under which a mapped task that others map over counts its own instances. */
+export const ownScope = -2;
+
 /** In which scope of the downstream's counters an upstream instance counts. */
 export const scopeOf = (edge: Edge, mapIndex: number): number => (edge.scoped ? mapIndex : -1);
 
@@ -151,8 +156,4 @@ export const scopeOf = (edge: Edge, mapIndex: number): number => (edge.scoped ? 
 export const sharesGroup = (dag: CompiledDag, task: CompiledTask, other: TaskId): boolean =>
   task.mappedGroup !== undefined && dag.tasks.get(other)?.mappedGroup === task.mappedGroup;
 
-const waitsForAll: ReadonlySet<string> = new Set([
-  "all_done",
-  "all_done_setup_success",
-  "always",
-]);
+const waitsForAll: ReadonlySet<string> = new Set(["all_done", "all_done_setup_success", "always"]);
