@@ -39,6 +39,10 @@ export type CompiledTask = {
   readonly mapSources: readonly TaskId[];
   /** Tasks and groups (by id) that map over its result. */
   readonly mappedBy: readonly { readonly kind: "task" | "group"; readonly id: string }[];
+  /** All tasks that map over its result, every member of a mapped group included. */
+  readonly feedsMapsOf: readonly TaskId[];
+  /** It is mapped and others map over it: a counter of its own instances says when all have ended. */
+  readonly countsItself: boolean;
   /** Its guest must push the length of what it returns. */
   readonly pushesLength: boolean;
   /** Relevant setups that are not direct upstreams: each must have succeeded (Airflow's setup constraint). */
@@ -60,8 +64,6 @@ export type MappedGroup = {
   readonly id: string;
   readonly map: MapSpec;
   readonly tasks: readonly TaskId[];
-  /** Those without an upstream inside the group. */
-  readonly roots: readonly TaskId[];
   readonly sources: readonly TaskId[];
 };
 
@@ -74,7 +76,7 @@ export function compileDag(spec: DagSpec, mapLengthMax = 10_000): CompiledDag {
   const upstreamIds = upstreamsOf(spec);
   const sorted = sortUpstreamsFirst(spec, upstreamIds);
   const groups = tasksByGroup(spec);
-  const mappedGroups = mappedGroupsOf(spec, groups, upstreamIds);
+  const mappedGroups = mappedGroupsOf(spec, groups);
   const groupOf = new Map<TaskId, MappedGroup>();
   for (const group of mappedGroups.values())
     for (const task of group.tasks) groupOf.set(task, group);
@@ -110,6 +112,10 @@ export function compileDag(spec: DagSpec, mapLengthMax = 10_000): CompiledDag {
       ...(map ? { map } : {}),
       mapSources: map ? sourcesOf(map) : [],
       mappedBy: mappedBy.get(id) ?? [],
+      feedsMapsOf: (mappedBy.get(id) ?? []).flatMap((by) =>
+        by.kind === "task" ? [by.id as TaskId] : (mappedGroups.get(by.id)?.tasks ?? []),
+      ),
+      countsItself: map !== undefined && mappedBy.has(id),
       pushesLength: map === undefined && mappedBy.has(id),
       gates: gates.gates.get(id) ?? [],
       gateOf: gates.gateOf.get(id) ?? [],
@@ -175,15 +181,12 @@ function tasksByGroup(spec: DagSpec): Map<string, TaskId[]> {
 function mappedGroupsOf(
   spec: DagSpec,
   groups: ReadonlyMap<string, readonly TaskId[]>,
-  upstreams: ReadonlyMap<TaskId, readonly TaskId[]>,
 ): Map<string, MappedGroup> {
   const mapped = new Map<string, MappedGroup>();
   for (const { group_id, map } of spec.groups) {
     if (!map) continue;
     const tasks = groups.get(group_id) ?? [];
-    const inside = new Set(tasks);
-    const roots = tasks.filter((task) => !upstreams.get(task)?.some((up) => inside.has(up)));
-    mapped.set(group_id, { id: group_id, map, tasks, roots, sources: sourcesOf(map) });
+    mapped.set(group_id, { id: group_id, map, tasks, sources: sourcesOf(map) });
   }
   return mapped;
 }

@@ -35,6 +35,7 @@ export function decide(
 ): Turn {
   const draft = new Draft(dag, view, nowMs);
   for (const event of events) applyEvent(draft, event);
+  for (const id of draft.toSkip) skipWaiting(draft, id);
   if (draft.state === "running") {
     sweep(draft);
     endIfDone(draft);
@@ -211,14 +212,21 @@ function skipDownstream(
         draft.lookAt(other, row.map_index);
       continue;
     }
-    const rows = draft.allOf(id);
-    if (rows === unseen) {
-      draft.wish.evaluation(other, -1);
-      draft.wish.closureOf(other, -1);
-      continue;
-    }
-    for (const one of rows) if (one.state === null) draft.setState(one, "skipped");
+    draft.toSkip.add(id);
   }
+}
+
+/** After all events: else an instance that one of them makes wait would be skipped or not by order of arrival. */
+function skipWaiting(draft: Draft, id: TaskId): void {
+  const rows = draft.allOf(id);
+  if (rows !== unseen) {
+    for (const row of rows) if (row.state === null) draft.setState(row, "skipped");
+    return;
+  }
+  const task = draft.dag.tasks.get(id);
+  if (!task) return;
+  draft.wish.evaluation(task, -1);
+  draft.wish.closureOf(task, -1);
 }
 
 const downstreamIds = (dag: CompiledDag, id: TaskId): readonly TaskId[] =>

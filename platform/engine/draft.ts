@@ -16,9 +16,9 @@ import type {
 import { isFinished, type RunState, type TaskState } from "../model/states.ts";
 import type { CompiledDag, CompiledTask, Edge } from "./compile-dag.ts";
 import { isFailed, plus, type Recount, shareOf } from "./recount.ts";
-import { noCounts } from "./trigger-rule.ts";
+import { doneOf, noCounts } from "./trigger-rule.ts";
 import { instanceName, type RunView } from "./view.ts";
-import { scopeOf, Wish } from "./wish.ts";
+import { ownScope, scopeOf, Wish } from "./wish.ts";
 
 /** It exists by the spec but was not loaded; what is missing has been wished for. */
 export const unseen = "unseen";
@@ -43,6 +43,8 @@ export class Draft {
   readonly wish: Wish;
   readonly timers: TimerRow[] = [];
   readonly pastChanged = new Set<TaskId>();
+  /** What branches and short circuits of this turn skip outright. */
+  readonly toSkip = new Set<TaskId>();
 
   state: RunState;
   ended: RunEndReason | undefined;
@@ -196,6 +198,7 @@ export class Draft {
     if (task.isLeaf) this.failedLeaves += Number(isFailed(to)) - Number(isFailed(row.state));
     if (isFinished(row.state) || isFinished(to)) {
       const delta = plus(shareOf(task, to), shareOf(task, row.state), -1);
+      this.#countItself(task, delta, 1);
       for (const edge of task.downstream)
         if (!this.#count(edge, row.map_index, delta, 1) && isFinished(to) && to !== "success")
           this.wish.closureOf(task, row.map_index);
@@ -216,6 +219,7 @@ export class Draft {
     this.#origins.set(instanceName(row), undefined);
     this.#put(row);
     this.unfinished++;
+    this.#countItself(task, shareOf(task, null), 1);
     for (const edge of task.downstream) this.#count(edge, map_index, shareOf(task, null), 1);
     return row;
   }
@@ -228,6 +232,7 @@ export class Draft {
     const share = shareOf(task, placeholder.state);
     const from = instanceName(placeholder);
     const rows = Array.from({ length: n }, (_, map_index) => ({ ...placeholder, map_index }));
+    this.#countItself(task, share, n - 1);
     for (const edge of task.downstream) {
       if (!edge.scoped) {
         this.#count(edge, -1, share, n - 1);
@@ -334,14 +339,24 @@ export class Draft {
         this.lookAt(other, mapIndex);
       else this.lookAtAll(other);
     }
-    if (!task.pushesLength) return;
-    for (const by of task.mappedBy) {
-      const ids = by.kind === "task" ? [by.id] : (this.dag.mappedGroups.get(by.id)?.roots ?? []);
-      for (const id of ids) {
-        const other = this.dag.tasks.get(id as TaskId);
-        if (other) this.lookAtAll(other);
-      }
+    if (!task.countsItself) this.#feedMaps(task);
+  }
+
+  #feedMaps(task: CompiledTask): void {
+    for (const id of task.feedsMapsOf) {
+      const other = this.dag.tasks.get(id);
+      if (other) this.lookAtAll(other);
     }
+  }
+
+  /** A mapped task that others map over: the end of its last instance is what they wait for. */
+  #countItself(task: CompiledTask, delta: Counts, times: number): void {
+    if (!task.countsItself) return;
+    const before = this.counts(task.id, ownScope);
+    if (before === unseen) return;
+    const after = plus(before, delta, times);
+    into(this.#counters, task.id, ownScope, after);
+    if (doneOf(after) >= after.total) this.#feedMaps(task);
   }
 
   // ---- who must be looked at, upstreams first --------------------------------------------------------

@@ -4,6 +4,8 @@ import type { InstanceRow } from "../model/run.ts";
 import { isFinished } from "../model/states.ts";
 import type { CompiledTask } from "./compile-dag.ts";
 import { type Draft, type Unseen, unseen } from "./draft.ts";
+import { doneOf } from "./trigger-rule.ts";
+import { ownScope } from "./wish.ts";
 
 /** `waiting`: a source has not ended. `unresolvable`: it has, and pushed nothing that has a length. */
 export type Length = number | "waiting" | "unresolvable" | Unseen;
@@ -39,10 +41,10 @@ function resultLength(draft: Draft, id: TaskId): Length {
   const task = draft.dag.tasks.get(id);
   if (!task) return "unresolvable";
   if (task.map) {
-    const rows = draft.allOf(id);
-    if (rows === unseen) return unseen;
-    if (rows.some((row) => !isFinished(row.state))) return "waiting";
-    return rows.filter((row) => row.state === "success").length;
+    const own = draft.counts(id, ownScope);
+    if (own === unseen) return unseen;
+    if (own.total === 0) return "unresolvable";
+    return doneOf(own) < own.total ? "waiting" : own.success;
   }
   const row = draft.instance(id, -1);
   if (row === unseen) return unseen;

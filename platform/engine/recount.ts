@@ -3,7 +3,7 @@ import type { CounterRow, Counts, InstanceRow } from "../model/run.ts";
 import { isFinished, type TaskState } from "../model/states.ts";
 import type { CompiledDag, CompiledTask } from "./compile-dag.ts";
 import { noCounts } from "./trigger-rule.ts";
-import { scopeOf } from "./wish.ts";
+import { ownScope, scopeOf } from "./wish.ts";
 
 export type Recount = {
   /** By downstream task and scope. */
@@ -23,15 +23,21 @@ export function recount(dag: CompiledDag, instances: Iterable<InstanceRow>): Rec
     if (!task) continue;
     if (task.isLeaf && isFailed(row.state)) failedLeaves++;
     const share = shareOf(task, row.state);
-    for (const edge of task.downstream) {
-      const scope = scopeOf(edge, row.map_index);
-      let scopes = counters.get(edge.id);
-      if (!scopes) counters.set(edge.id, (scopes = new Map()));
-      const counts = scopes.get(scope) ?? noCounts;
-      scopes.set(scope, { ...plus(counts, share, 1), task_id: edge.id, scope });
-    }
+    if (task.countsItself) add(counters, task.id, ownScope, share);
+    for (const edge of task.downstream) add(counters, edge.id, scopeOf(edge, row.map_index), share);
   }
   return { counters, unfinished, failedLeaves };
+}
+
+function add(
+  counters: Map<TaskId, Map<number, CounterRow>>,
+  task_id: TaskId,
+  scope: number,
+  share: Counts,
+): void {
+  const scopes = counters.get(task_id) ?? new Map<number, CounterRow>();
+  counters.set(task_id, scopes);
+  scopes.set(scope, { ...plus(scopes.get(scope) ?? noCounts, share, 1), task_id, scope });
 }
 
 /** What one instance in this state counts for at its downstreams. */

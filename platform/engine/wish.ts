@@ -47,6 +47,7 @@ export class Wish {
 
   /** What a change of this instance's state touches at its direct downstreams. */
   downstreamOf(task: CompiledTask, mapIndex: number): void {
+    if (task.countsItself) this.counter(task.id, ownScope);
     for (const edge of task.downstream) {
       const down = this.#dag.tasks.get(edge.id);
       if (down) this.arrival(down, scopeOf(edge, mapIndex));
@@ -74,6 +75,7 @@ export class Wish {
       for (const source of task.mapSources) {
         this.instance(source, -1);
         this.length(source);
+        if (this.#dag.tasks.get(source)?.countsItself) this.counter(source, ownScope);
       }
     }
     if (task.isInline) this.#followInline(task, mapIndex);
@@ -143,6 +145,9 @@ export class Wish {
     return true;
   }
 }
+
+/** The scope under which a mapped task that others map over counts its own instances. */
+export const ownScope = -2;
 
 /** In which scope of the downstream's counters an upstream instance counts. */
 export const scopeOf = (edge: Edge, mapIndex: number): number => (edge.scoped ? mapIndex : -1);

@@ -39,7 +39,8 @@ export type InstanceRow = InstanceKey & {
 /**
  * How the relevant direct upstream instances of a task stand. One row per task and scope: scope −1 counts
  * the upstreams that every instance of the task waits for; scope i counts those inside a mapped task group
- * shared with the upstream, where instance i waits only for index i. Instances in no finished state are
+ * shared with the upstream, where instance i waits only for index i; scope −2 counts the task's own instances,
+ * where it is mapped and others map over it. Instances in no finished state are
  * `total` less the rest. Setups are counted a second time for the rule of teardowns.
  */
 export type CounterKey = { readonly task_id: TaskId; readonly scope: number };
