@@ -22,7 +22,7 @@ import type {
   RunNeed,
   StateChange,
 } from "../model/run.ts";
-import type { RunState } from "../model/states.ts";
+import type { RunState, TaskState } from "../model/states.ts";
 import { insertLogs, type LogChunk } from "../store/attempt-data.ts";
 import { codeOf, isMovedMeanwhile, type Store, type Tx } from "../store/open.ts";
 import * as rows from "../store/run-rows.ts";
@@ -269,7 +269,11 @@ async function oneTransaction(
     };
   const mine = attempts.filter((knock) => held?.has(knock.holder.attempt) === true);
   const turned = await turn(tx, tenant, row, dag, events, nowMs, {
-    ended: mine.map((knock) => ({ ...knock.holder, ...knock.ended })),
+    ended: mine.map((knock) => ({
+      ...knock.holder,
+      ...knock.ended,
+      key: { task_id: knock.event.task_id, map_index: knock.event.map_index },
+    })),
     xcoms: mine.flatMap((knock) => knock.xcoms),
     logs: mine.flatMap((knock) =>
       knock.log === undefined ? [] : [{ attempt: knock.holder.attempt, chunk: knock.log }],
@@ -332,7 +336,7 @@ function guessedLoad(
 }
 
 type Around = {
-  readonly ended: readonly rows.EndedAttempt[];
+  readonly ended: readonly (rows.EndedAttempt & { readonly key: InstanceKey })[];
   readonly xcoms: readonly rows.XComWrite[];
   readonly logs: readonly { readonly attempt: AttemptId; readonly chunk: LogChunk }[];
   readonly wishes: readonly {
@@ -408,7 +412,11 @@ function write(
   const ended = around?.ended ?? [];
   if (ended.length > 0) void tx.last(rows.endAttempts(tx, tenant, ended));
 
-  const killed = decisions.states.filter((change) => change.stop && change.to !== "restarting");
+  // Whatever leaves an attempt behind that is not its own answer: the attempt ends by our hand.
+  const answered = new Set(ended.map((attempt) => nameOf(attempt.key)));
+  const killed = decisions.states.filter(
+    (change) => isHeld(change.from) && !isHeld(change.to) && !answered.has(nameOf(change)),
+  );
   const restarting = decisions.states.filter((change) => change.to === "restarting");
   let stops: Promise<readonly StoppedAttempt[]> = Promise.resolve([]);
   const endedNames = new Set(ended.map((attempt) => attempt.attempt));
@@ -577,6 +585,10 @@ function write(
     mustAdmitAgain: () => admitted === -1,
   };
 }
+
+/** An attempt row is open while its instance is in one of these. */
+const isHeld = (state: TaskState): boolean =>
+  state === "running" || state === "queued" || state === "restarting";
 
 const nameOf = (key: InstanceKey): string => `${key.task_id} ${key.map_index}`;
 

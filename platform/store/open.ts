@@ -19,6 +19,8 @@ export type Store = {
   system<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /** Calls back on every notification, and once after each (re)connection, since those of a gap are lost. */
   listen(channel: string, onNotify: (payload: string) => void, onListen: () => void): Promise<void>;
+  /** Wakes listeners. Not part of any transaction: NOTIFY takes a global lock at commit, so it must never ride on the door's. */
+  notify(channel: string, payload: string): Promise<void>;
   /** A session of its own for what belongs to a session: advisory locks. */
   session(): Promise<Session>;
   close(): Promise<void>;
@@ -52,6 +54,9 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     system: (work) => withRetry(() => transact(sql, "airlock_system", "", work)),
     async listen(channel, onNotify, onListen) {
       await sql.listen(channel, onNotify, onListen);
+    },
+    async notify(channel, payload) {
+      await sql`select set_config('synchronous_commit', 'off', true), pg_notify(${channel}, ${payload})`;
     },
     async session() {
       const own = postgres(url, {
