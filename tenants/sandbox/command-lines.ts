@@ -17,7 +17,7 @@ export type Machine = {
   readonly python?: string;
   readonly filter?: string;
   /** bash where there is one: dash cannot close descriptors above 9. */
-  readonly shell: string;
+  readonly shell: readonly string[];
 };
 
 /** uid inside: the same for all, so that nothing inside tells tenants apart. */
@@ -108,7 +108,8 @@ export function plainLine(machine: Machine, launch: Prepared): string[] {
 function entered(machine: Machine, launch: Prepared): string[] {
   const uid = String(launch.uid);
   return [
-    ...[machine.shell, "-c", enter, "sh"],
+    ...machine.shell,
+    ...["-c", enter, "sh"],
     String(launch.limits.openFiles),
     String(Math.ceil(launch.limits.fileBytes / 512)),
     machine.groupMemory ? "" : String(Math.ceil(launch.limits.memoryBytes / 1024)),

@@ -23,7 +23,6 @@ import { fileURLToPath } from "node:url";
 import { type Groups, openGroups } from "./cgroups.ts";
 import {
   bubblewrapLine,
-  channelFd,
   type Machine,
   namespacesLine,
   type Prepared,
@@ -278,7 +277,7 @@ async function start(
     for (const close of closers) close();
     rmSync(scratch, { recursive: true, force: true });
   });
-  const [stdin, stdout, stderr] = child.stdio as [Writable, Readable, Readable];
+  const [stdin, stdout, stderr] = child.stdio as unknown as [Writable, Readable, Readable];
   // A guest that is gone is noticed by its exit, not by a failed write.
   stdin.on("error", () => undefined);
   stdout.on("error", () => undefined);
@@ -441,7 +440,8 @@ function lookAtMachine(root: boolean, groups: Groups | undefined): Machine {
     groupProcesses: groups?.enforces.processes ?? false,
     ...(hasCtypes(python) ? { python } : {}),
     ...(existsSync(filter) ? { filter } : {}),
-    shell: existsSync("/bin/bash") ? "/bin/bash" : "/bin/sh",
+    // Without --norc bash takes a socket on standard input for a remote shell and reads root's own .bashrc.
+    shell: existsSync("/bin/bash") ? ["/bin/bash", "--norc"] : ["/bin/sh"],
   };
 }
 
