@@ -225,8 +225,7 @@ export function openGuests(options: GuestsOptions): OpenGuests {
     const begunAt = performance.now();
     try {
       const child = await childFor(pool, signal);
-      const bundle = sandbox.binds ? "/bundle" : request.key.bundleDir;
-      return await parseFile({ child, request, file, bundle, host, signal, begunAt });
+      return await parseFile({ child, request, file, host, signal, begunAt });
     } catch (error) {
       return {
         ...nothing(file, begunAt),

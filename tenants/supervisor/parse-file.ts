@@ -20,16 +20,15 @@ export type ParseFileOptions = {
   readonly child: Child;
   readonly request: ParseRequest;
   readonly file: string;
-  /** The bundle as the child sees it. */
-  readonly bundle: string;
   readonly host: ParseHost;
   readonly signal: AbortSignal;
   readonly begunAt: number;
 };
 
 export async function parseFile(options: ParseFileOptions): Promise<ParsedFile> {
-  const { child, request, file, bundle, host, signal, begunAt } = options;
+  const { child, request, file, host, signal, begunAt } = options;
   const { key } = request;
+  const { bundle } = child;
   const mask = openMask();
   const { promise: said, resolve: say } = Promise.withResolvers<ParsedFile>();
   const cutter = new FrameCutter(resultBytesMax);

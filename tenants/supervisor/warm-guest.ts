@@ -34,6 +34,8 @@ export type Child = {
   readonly comms: Socket;
   /** Resolves with the socket of its output, or undefined if the child is gone before it came. */
   output(role: "stdout" | "stderr"): Promise<Socket | undefined>;
+  /** The bundle as the child sees it. */
+  readonly bundle: string;
   /** undefined where it could not be found: then nothing limits or counts it alone. */
   readonly hostPid: number | undefined;
   readonly group: Group | undefined;
@@ -104,6 +106,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   const single = key.kind === "node";
   const socketDir = join(sandbox.runDir, options.id);
   const socketPath = join(socketDir, "guest.sock");
+  const place = placeOf(options, socketDir);
   const children = new Map<string, Expected>();
   const freeGroups: Group[] = [];
   const group = sandbox.groups?.make(options.id);
@@ -164,19 +167,18 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     if (sandbox.root) chownSync(socketPath, 0, key.uid);
     chmodSync(socketPath, sandbox.root ? 0o660 : 0o600);
     makeWorkDir(options.workDir, sandbox.root, key.uid);
-    const at = placeOf(options, socketDir);
     boxed = await sandbox.launch({
       name: `the ${key.kind} guest of ${key.tenant}`,
       uid: key.uid,
-      command: commandOf(options, at),
-      binds: at.binds,
-      cwd: at.work,
+      command: commandOf(options, place),
+      binds: place.binds,
+      cwd: place.work,
       env: {
         PATH: [
           ...(key.environment.dir === undefined ? [] : [join(key.environment.dir, "bin")]),
           "/usr/local/bin:/usr/bin:/bin",
         ].join(":"),
-        HOME: sandbox.binds ? "/tmp" : at.work,
+        HOME: sandbox.binds ? "/tmp" : place.work,
         LANG: "C.UTF-8",
         PYTHONDONTWRITEBYTECODE: "1",
       },
@@ -290,7 +292,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     };
     children.set(nonce, child);
     forking += 1;
-    const inside = sandbox.binds ? `/work/${nonce}` : workDir;
+    const inside = `${place.work}/${nonce}`;
     const artifacts = `${inside}/artifacts`;
     send({ type: "fork", nonce, cwd: inside, env: { AIRLOCK_ARTIFACTS: artifacts } });
     try {
@@ -337,6 +339,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     return {
       nonce: child.nonce,
       workDir: child.workDir,
+      bundle: place.bundle,
       comms,
       hostPid,
       group: own,
@@ -588,32 +591,42 @@ function placeOf(options: WarmGuestOptions, socketDir: string): Place {
       work: workDir,
     };
   const read = (from: string, to: string): Bind => ({ from, to, access: "read" });
-  const interpreter = realpathSync(key.environment.interpreter);
-  const prefix = key.kind === "node" ? interpreter : dirname(dirname(interpreter));
-  const { dir } = key.environment;
+  const own = ownPaths(key);
+  // A home of the house below one of our own folders' names would be hidden by them.
+  const base = own.some((path) => /^\/(?:work|bundle|run)\//.test(path)) ? "/airlock" : "";
   return {
     binds: [
-      ...(interpreter.startsWith("/usr/") ? [] : [read(prefix, prefix)]),
-      ...(dir === undefined || !existsSync(dir) ? [] : [read(dir, dir)]),
+      ...own.map((path) => read(path, path)),
+      ...(key.kind === "node" ? [read(realpathSync(key.environment.interpreter), nodeInside)] : []),
       read(program.dir, "/airlock/guest"),
-      read(key.bundleDir, "/bundle"),
-      read(socketDir, "/run/airlock"),
-      { from: workDir, to: "/work", access: "write" },
+      read(key.bundleDir, `${base}/bundle`),
+      read(socketDir, `${base}/run/airlock`),
+      { from: workDir, to: `${base}/work`, access: "write" },
     ],
     program: "/airlock/guest",
-    bundle: "/bundle",
-    socket: "/run/airlock/guest.sock",
-    work: "/work",
+    bundle: `${base}/bundle`,
+    socket: `${base}/run/airlock/guest.sock`,
+    work: `${base}/work`,
   };
 }
 
-function commandOf(options: WarmGuestOptions, at: Place): readonly string[] {
-  const { key, program, purpose, dagsFolder } = options;
-  const heapMb = Math.max(64, Math.floor((key.limits.memoryBytes * 0.75) / (1 << 20)));
-  const interpreter =
-    key.kind === "node" ? realpathSync(key.environment.interpreter) : key.environment.interpreter;
+const nodeInside = "/airlock/node";
+
+/** What must lie at its own absolute path: a virtual environment names itself, a Python finds its library beside it. */
+function ownPaths(key: GuestKey): readonly string[] {
+  const { dir, interpreter } = key.environment;
+  const real = realpathSync(interpreter);
   return [
-    interpreter,
+    ...(key.kind === "node" || real.startsWith("/usr/") ? [] : [dirname(dirname(real))]),
+    ...(dir === undefined || !existsSync(dir) ? [] : [dir]),
+  ];
+}
+
+function commandOf(options: WarmGuestOptions, at: Place): readonly string[] {
+  const { sandbox, key, program, purpose, dagsFolder } = options;
+  const heapMb = Math.max(64, Math.floor((key.limits.memoryBytes * 0.75) / (1 << 20)));
+  return [
+    key.kind === "node" && sandbox.binds ? nodeInside : key.environment.interpreter,
     ...(key.kind === "node"
       ? [`--max-old-space-size=${String(heapMb)}`, "--disable-warning=ExperimentalWarning"]
       : []),

@@ -91,7 +91,8 @@ def child(start):
     for name, value in start["env"].items(): os.environ[name] = value
     os.chdir(start["cwd"])
     comms = hello(start["nonce"], "comms")
-    for role, fd in (("stdout", 1), ("stderr", 2)): os.dup2(hello(start["nonce"], role).fileno(), fd)
+    for role, fd in (("stdout", 1), ("stderr", 2)):
+        with hello(start["nonce"], role) as output: os.dup2(output.fileno(), fd)
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     counter = [0]
