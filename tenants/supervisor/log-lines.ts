@@ -1,0 +1,165 @@
+/**
+ * The way of a task's words to the house: bytes → text → masked → lines without control characters, at most
+ * 16 KiB each → batches, no faster than the limit says. Who writes faster finds its pipe full.
+ */
+import { StringDecoder } from "node:string_decoder";
+import type { GuestLimits, LogLine } from "../../platform/model/guest.ts";
+import type { Mask } from "./mask-secrets.ts";
+
+export const lineBytesMax = 16 * 1024;
+const queuedBytesMax = 1 << 20;
+
+export type LogWay = {
+  /** Raw output; call `end` of the source at its end. */
+  source(source: "stdout" | "stderr"): { push(chunk: Buffer): void; end(): void };
+  record(line: LogLine): void;
+  /** A word of the platform itself: not counted against the limits. */
+  say(level: LogLine["level"], text: string): void;
+  /** What is whole goes now; resolves when the house has written it all. */
+  flushed(): Promise<void>;
+};
+
+export type LogWayOptions = {
+  readonly mask: Mask;
+  readonly limits: Pick<GuestLimits, "logBytes" | "logBytesPerSecond">;
+  readonly write: (lines: readonly LogLine[]) => Promise<void>;
+  /** The sources must be paused (true) or may go on (false). */
+  readonly onPressure: (pause: boolean) => void;
+  /** Once, when all of logBytes are used; what comes later is dropped. */
+  readonly onFull: () => void;
+  /** The house refuses our lines: the attempt is no longer ours. */
+  readonly onRefused: (error: unknown) => void;
+};
+
+export function openLogWay(options: LogWayOptions): LogWay {
+  const { mask, limits, write, onPressure, onFull, onRefused } = options;
+  let queue: LogLine[] = [];
+  let queuedBytes = 0;
+  let writing: Promise<void> | undefined;
+  let used = 0;
+  let full = false;
+  let refused = false;
+  let tokens = limits.logBytesPerSecond;
+  let refilledAt = performance.now();
+  let dry: NodeJS.Timeout | undefined;
+  let pressed = false;
+
+  const press = (): void => {
+    const should = dry !== undefined || queuedBytes > queuedBytesMax;
+    if (should === pressed) return;
+    pressed = should;
+    onPressure(should);
+  };
+  const pay = (bytes: number): boolean => {
+    if (full) return false;
+    used += bytes;
+    if (used > limits.logBytes) {
+      full = true;
+      onFull();
+      return false;
+    }
+    const now = performance.now();
+    tokens = Math.min(
+      limits.logBytesPerSecond,
+      tokens + ((now - refilledAt) / 1000) * limits.logBytesPerSecond,
+    );
+    refilledAt = now;
+    tokens -= bytes;
+    if (tokens < 0 && dry === undefined) {
+      dry = setTimeout(
+        () => {
+          dry = undefined;
+          press();
+        },
+        Math.ceil((-tokens / limits.logBytesPerSecond) * 1000) + 1,
+      );
+      press();
+    }
+    return true;
+  };
+  const drain = async (): Promise<void> => {
+    while (queue.length > 0 && !refused) {
+      const batch = queue;
+      queue = [];
+      queuedBytes = 0;
+      try {
+        await write(batch);
+      } catch (error) {
+        refused = true;
+        queue = [];
+        onRefused(error);
+      }
+      press();
+    }
+    writing = undefined;
+  };
+  const put = (line: LogLine): void => {
+    if (refused) return;
+    queue.push(line);
+    queuedBytes += line.text.length + 64;
+    writing ??= Promise.resolve().then(drain);
+    press();
+  };
+  return {
+    source: (source) => {
+      const decoder = new StringDecoder("utf8");
+      const masked = mask.stream();
+      const level = source === "stdout" ? "info" : "error";
+      let rest = "";
+      const emit = (text: string): void => put({ at: Date.now(), level, source, text: plain(text) });
+      const cut = (text: string): void => {
+        const lines = (rest + text).split(/\r?\n/);
+        rest = lines.pop() ?? "";
+        for (const line of lines) emit(line);
+        // An endless line must not be kept for ever; it goes on as the next one.
+        while (rest.length > lineBytesMax) {
+          emit(rest.slice(0, lineBytesMax));
+          rest = rest.slice(lineBytesMax);
+        }
+      };
+      return {
+        push: (chunk) => {
+          if (pay(chunk.length)) cut(masked.push(decoder.write(chunk)));
+        },
+        end: () => {
+          cut(masked.push(decoder.end()) + masked.end());
+          if (rest !== "") emit(rest);
+          rest = "";
+        },
+      };
+    },
+    record: (line) => {
+      if (!pay(Buffer.byteLength(line.text) + 32)) return;
+      for (const text of mask.text(line.text).split(/\r?\n/)) put({ ...line, text: plain(text) });
+    },
+    say: (level, text) => {
+      put({ at: Date.now(), level, source: "platform", text: plain(mask.text(text)) });
+    },
+    flushed: async () => {
+      while (writing !== undefined) await writing;
+    },
+  };
+}
+
+/** One line that a terminal, a browser and a log parser read as what it is: text. Cut at 16 KiB, with a mark. */
+export function plain(text: string): string {
+  const escaped = text.toWellFormed().replace(unseen, (c) => {
+    const code = c.charCodeAt(0);
+    return code < 0x100
+      ? `\\x${code.toString(16).padStart(2, "0")}`
+      : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+  if (Buffer.byteLength(escaped) <= lineBytesMax) return escaped;
+  const mark = " … (cut: the line is longer than 16 KiB)";
+  const kept = Buffer.from(escaped)
+    .subarray(0, lineBytesMax - Buffer.byteLength(mark) - 3)
+    .toString("utf8")
+    .replace(/\ufffd+$/, "");
+  return kept + mark;
+}
+
+// Controls except tab, C1, line and paragraph separators, and what turns the direction of writing.
+const unseen = new RegExp(
+  "[\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufeff]",
+  "g",
+);
