@@ -3,7 +3,7 @@
  * not used: it would follow `.gitattributes` (filters, encodings, line ends) and could make links; this
  * writes plain files whose content has exactly the hash that versions are computed from.
  */
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, link, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -13,9 +13,7 @@ import { listTree, type PathProblem, type TreeBounds, type TreeFile, type TreePr
 import { endGroup, startGit } from "./run-git.ts";
 
 export type Bundle = {
-  /** Folder name inside the repository's bundle folder: the commit, and for a subdirectory a hash of its path. */
-  readonly name: string;
-  /** Absolute; files and folders without write permission. */
+  /** Absolute, `<bundlesDir>/<commit>`; files and folders without write permission. */
   readonly dir: string;
   readonly commit: CommitId;
   readonly files: readonly TreeFile[];
@@ -36,17 +34,13 @@ export type CheckoutRequest = {
   readonly signal?: AbortSignal;
 };
 
-export const bundleName = (commit: CommitId, path: string): string =>
-  path === "" ? commit : `${commit}-${createHash("sha256").update(path).digest("hex").slice(0, 12)}`;
-
 /** Safe to repeat and to run twice at once: the folder appears whole or not at all. */
 export async function checkOut(request: CheckoutRequest): Promise<Answer<Bundle, TreeProblem>> {
   const { repository, commit, path, bundlesDir, bounds, signal } = request;
   const tree = await listTree(repository, commit, path, bounds, signal);
   if (!tree.ok) return tree;
-  const name = bundleName(commit, path);
-  const dir = join(bundlesDir, name);
-  const bundle: Bundle = { name, dir, commit, ...tree.value };
+  const dir = join(bundlesDir, commit);
+  const bundle: Bundle = { dir, commit, ...tree.value };
   if (existsSync(dir)) return good(bundle);
   const fresh = join(bundlesDir, `.fresh-${randomUUID()}`);
   await mkdir(fresh, { recursive: true });

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Answer, bad, good } from "../../platform/model/answer.ts";
+import { type Answer, bad } from "../../platform/model/answer.ts";
 import { type CommitId, readCommitId } from "../../platform/model/ids.ts";
 import { type GitCredentials, withCredentials } from "./credentials.ts";
 import type { ReachableAddress } from "./git-address.ts";

@@ -41,7 +41,7 @@ export async function listTree(
   signal?: AbortSignal,
 ): Promise<Answer<Tree, TreeProblem>> {
   const reading = startReading(bounds);
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   const end = await streamGit(
     {
       repository,
