@@ -2,7 +2,7 @@
  * `.airflowignore` in both of Airflow's syntaxes: regular expressions (default to 2.x), globs as in
  * `.gitignore` (default of 3.x). A file speaks for its own folder and everything below it.
  */
-import { Script, createContext } from "node:vm";
+import { createContext, Script } from "node:vm";
 import type { FileProblem } from "../../platform/model/guest.ts";
 import type { IgnoreSyntax } from "./read-airlock-yaml.ts";
 
@@ -34,12 +34,20 @@ export function applyAirflowIgnore(
   const globs: { folder: string; patterns: readonly Glob[] }[] = [];
   for (const file of files.toSorted((a, b) => a.folder.length - b.folder.length)) {
     if (file.text.length > bytesMax) {
-      problems.push({ folder: file.folder, message: ".airflowignore is larger than 64 KiB and was not read", hint: "shorten it" });
+      problems.push({
+        folder: file.folder,
+        message: ".airflowignore is larger than 64 KiB and was not read",
+        hint: "shorten it",
+      });
       continue;
     }
     const lines = patternLines(file.text);
     if (lines.length > patternsMax) {
-      problems.push({ folder: file.folder, message: `.airflowignore has more than ${patternsMax} patterns and was not read`, hint: "shorten it" });
+      problems.push({
+        folder: file.folder,
+        message: `.airflowignore has more than ${patternsMax} patterns and was not read`,
+        hint: "shorten it",
+      });
       continue;
     }
     if ((syntax ?? guessSyntax(lines)) === "glob")
@@ -52,7 +60,8 @@ export function applyAirflowIgnore(
       regexpMsLeft = Math.max(1, regexpMsLeft - (performance.now() - begin));
     }
   }
-  for (const path of paths) if (globs.length > 0 && isIgnoredByGlobs(path, globs)) ignored.add(path);
+  for (const path of paths)
+    if (globs.length > 0 && isIgnoredByGlobs(path, globs)) ignored.add(path);
   return { ignored, problems };
 }
 
@@ -85,7 +94,11 @@ function matchRegexps(
   for (const { line, text } of lines) {
     const pattern = asJavaScriptRegexp(text);
     if (!pattern) {
-      problems.push({ line, message: `.airflowignore: ${JSON.stringify(text.slice(0, 80))} is not a regular expression`, hint: "mend it, or write `airflowignore: glob` in airlock.yaml" });
+      problems.push({
+        line,
+        message: `.airflowignore: ${JSON.stringify(text.slice(0, 80))} is not a regular expression`,
+        hint: "mend it, or write `airflowignore: glob` in airlock.yaml",
+      });
       continue;
     }
     const msLeft = Math.floor(budgetEnds - performance.now());
@@ -95,7 +108,11 @@ function matchRegexps(
       matching.runInContext(context, { timeout: msLeft });
       for (const path of context["found"] as string[]) ignored.add(path);
     } catch {
-      problems.push({ line, message: `.airflowignore: ${JSON.stringify(text.slice(0, 80))} takes too long to match and was left out`, hint: "avoid nested repetition such as (a+)+" });
+      problems.push({
+        line,
+        message: `.airflowignore: ${JSON.stringify(text.slice(0, 80))} takes too long to match and was left out`,
+        hint: "avoid nested repetition such as (a+)+",
+      });
       if (performance.now() >= budgetEnds) break;
     }
   }
@@ -149,7 +166,8 @@ function isIgnoredByGlobs(
       if (!isBelow(whole, folder)) continue;
       const below = (folder === "" ? whole : whole.slice(folder.length + 1)).split("/");
       for (const glob of patterns)
-        if ((isFolder || !glob.onlyFolders) && matchSegments(glob.segments, below)) verdict = !glob.again;
+        if ((isFolder || !glob.onlyFolders) && matchSegments(glob.segments, below))
+          verdict = !glob.again;
     }
     if (verdict) return true;
   }

@@ -18,9 +18,14 @@ export function readEgressRules(raw: unknown): Answer<readonly EgressRule[], str
 }
 
 function readRule(raw: unknown): Answer<EgressRule, string> {
-  if (typeof raw !== "string" || raw.length > 300) return bad("must be a string such as api.example.org:443");
-  const match = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?)):(\d{1,5})$/.exec(raw);
+  if (typeof raw !== "string" || raw.length > 300)
+    return bad("must be a string such as api.example.org:443");
+  const match =
+    /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?)):(\d{1,5})$/.exec(
+      raw,
+    );
   const port = Number(match?.[3]);
-  if (!match || port < 1 || port > 65535) return bad("must be a host name or address and a port, such as api.example.org:443");
+  if (!match || port < 1 || port > 65535)
+    return bad("must be a host name or address and a port, such as api.example.org:443");
   return good({ host: (match[1] ?? match[2] ?? "").toLowerCase(), port });
 }

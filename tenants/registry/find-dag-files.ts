@@ -17,7 +17,11 @@ export type DagFiles = {
 };
 
 export type Tree = {
-  readonly files: readonly { readonly path: string; readonly bytes: number; readonly blob?: string }[];
+  readonly files: readonly {
+    readonly path: string;
+    readonly bytes: number;
+    readonly blob?: string;
+  }[];
   /** Content of a file of the tree. Called for `.airflowignore` and for Python files of allowed size only. */
   read(path: string): Promise<Buffer>;
 };
@@ -31,7 +35,11 @@ export async function findDagFiles(
   const inside = tree.files.filter(({ path }) => path.startsWith(prefix));
   const problems: (FileProblem & { path: string })[] = [];
   if (inside.length === 0 && settings.dagsFolder !== undefined)
-    problems.push({ path: "airlock.yaml", message: `dags_folder ${dagsFolder} does not exist in the repository`, hint: "create it or correct the setting" });
+    problems.push({
+      path: "airlock.yaml",
+      message: `dags_folder ${dagsFolder} does not exist in the repository`,
+      hint: "create it or correct the setting",
+    });
 
   const wanted = inside.filter(({ path }) => isDagName(path, dagsFolder));
   const ignore = await readIgnoreFiles(tree, inside, prefix);
@@ -41,21 +49,32 @@ export async function findDagFiles(
     settings.ignoreSyntax ?? syntaxOfLevel(settings.level),
   );
   for (const { folder, ...problem } of ignoreProblems)
-    problems.push({ ...problem, path: `${prefix}${folder === "" ? "" : `${folder}/`}.airflowignore` });
+    problems.push({
+      ...problem,
+      path: `${prefix}${folder === "" ? "" : `${folder}/`}.airflowignore`,
+    });
 
   const files: string[] = [];
   for (const { path, bytes, blob } of wanted) {
     if (ignored.has(path.slice(prefix.length))) continue;
     if (bytes > repositoryBounds.dagFileBytes) {
       if (!path.endsWith(".py") || /(^|\/)dags\//.test(path))
-        problems.push({ path, message: `a DAG file may have ${sizeText(repositoryBounds.dagFileBytes)}, this one has ${sizeText(bytes)}`, hint: "move data out of the DAG file, into include/ or an object store" });
+        problems.push({
+          path,
+          message: `a DAG file may have ${sizeText(repositoryBounds.dagFileBytes)}, this one has ${sizeText(bytes)}`,
+          hint: "move data out of the DAG file, into include/ or an object store",
+        });
       continue;
     }
     if (path.endsWith(".py") && !(await mightContainDag(tree, path, blob))) continue;
     files.push(path);
   }
   if (files.length > repositoryBounds.dagFiles) {
-    problems.push({ path: files[repositoryBounds.dagFiles] ?? "", message: `the repository has ${files.length} DAG files; the limit is ${repositoryBounds.dagFiles}, the rest was left out`, hint: "split the repository" });
+    problems.push({
+      path: files[repositoryBounds.dagFiles] ?? "",
+      message: `the repository has ${files.length} DAG files; the limit is ${repositoryBounds.dagFiles}, the rest was left out`,
+      hint: "split the repository",
+    });
     files.length = repositoryBounds.dagFiles;
   }
   return { dagsFolder, files: files.toSorted(), problems };
@@ -78,8 +97,14 @@ function isDagName(path: string, dagsFolder: string): boolean {
 const syntaxOfLevel = (level: RepositoryFile["level"]): IgnoreSyntax | undefined =>
   level === undefined ? undefined : level === "3" ? "glob" : "regexp";
 
-async function readIgnoreFiles(tree: Tree, inside: Tree["files"], prefix: string): Promise<IgnoreFile[]> {
-  const found = inside.filter(({ path, bytes }) => /(^|\/)\.airflowignore$/.test(path) && bytes < 1024 * 1024);
+async function readIgnoreFiles(
+  tree: Tree,
+  inside: Tree["files"],
+  prefix: string,
+): Promise<IgnoreFile[]> {
+  const found = inside.filter(
+    ({ path, bytes }) => /(^|\/)\.airflowignore$/.test(path) && bytes < 1024 * 1024,
+  );
   return Promise.all(
     found.slice(0, 200).map(async ({ path }) => ({
       folder: path.slice(prefix.length).replace(/\/?\.airflowignore$/, ""),
@@ -93,7 +118,11 @@ const verdicts = new Map<string, boolean>();
 const verdictsMax = 100_000;
 
 /** Airflow's `might_contain_dag`: the bytes "airflow" and ("dag" or, since 3, "asset"), in any case. */
-async function mightContainDag(tree: Tree, path: string, blob: string | undefined): Promise<boolean> {
+async function mightContainDag(
+  tree: Tree,
+  path: string,
+  blob: string | undefined,
+): Promise<boolean> {
   const seen = blob === undefined ? undefined : verdicts.get(blob);
   if (seen !== undefined) return seen;
   const text = (await tree.read(path)).toString("latin1").toLowerCase();

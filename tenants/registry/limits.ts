@@ -137,7 +137,13 @@ function amount(kind: LimitKind, value: number): string {
 
 export function sizeText(bytes: number): string {
   const [unit, size] =
-    bytes >= gib ? ["GiB", gib] : bytes >= mib ? ["MiB", mib] : bytes >= kib ? ["KiB", kib] : ["B", 1];
+    bytes >= gib
+      ? ["GiB", gib]
+      : bytes >= mib
+        ? ["MiB", mib]
+        : bytes >= kib
+          ? ["KiB", kib]
+          : ["B", 1];
   return `${Number((bytes / size).toFixed(1))} ${unit}`;
 }
 

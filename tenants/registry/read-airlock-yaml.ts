@@ -2,7 +2,7 @@
  * `airlock.yaml`, the optional file by which a repository says how it wants to be read. Hostile until
  * read: at most 64 KiB, no aliases, every key known, each problem with its line.
  */
-import { isMap, isScalar, LineCounter, type Pair, parseDocument, type ParsedNode } from "yaml";
+import { isMap, isScalar, LineCounter, type Pair, type ParsedNode, parseDocument } from "yaml";
 import { type Answer, bad, good } from "../../platform/model/answer.ts";
 import type { FileProblem, GuestLimits } from "../../platform/model/guest.ts";
 import type { SemanticsLevel } from "../../platform/model/states.ts";
@@ -37,9 +37,19 @@ export function readAirlockYaml(
   maxima: GuestLimits,
 ): Answer<RepositoryFile, readonly FileProblem[]> {
   if (Buffer.byteLength(text) > airlockYamlBytesMax)
-    return bad([{ line: 1, message: "airlock.yaml is larger than 64 KiB", hint: "it holds a few settings; move the rest elsewhere" }]);
+    return bad([
+      {
+        line: 1,
+        message: "airlock.yaml is larger than 64 KiB",
+        hint: "it holds a few settings; move the rest elsewhere",
+      },
+    ]);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    prettyErrors: false,
+  });
   if (document.errors.length > 0)
     return bad(
       document.errors.slice(0, 20).map((error) => ({
@@ -49,9 +59,16 @@ export function readAirlockYaml(
       })),
     );
   const root = document.contents;
-  if (root === null || (isScalar(root) && root.value === null)) return good(withoutAirlockYaml(maxima));
+  if (root === null || (isScalar(root) && root.value === null))
+    return good(withoutAirlockYaml(maxima));
   if (!isMap(root))
-    return bad([{ line: 1, message: "airlock.yaml must be a map of settings", hint: "write lines such as `level: 2`" }]);
+    return bad([
+      {
+        line: 1,
+        message: "airlock.yaml must be a map of settings",
+        hint: "write lines such as `level: 2`",
+      },
+    ]);
 
   const problems: FileProblem[] = [];
   const settings: Settings = {};
@@ -81,7 +98,10 @@ function readSetting(pair: YamlPair, reading: Reading): void {
     case "environment": {
       const folder = readFolder(value);
       if (!folder.ok || (key === "environment" && folder.value === ""))
-        complain(`${key} ${folder.ok ? "must name a file" : folder.problem}`, "write a path inside the repository, such as `pipelines/dags`");
+        complain(
+          `${key} ${folder.ok ? "must name a file" : folder.problem}`,
+          "write a path inside the repository, such as `pipelines/dags`",
+        );
       else if (key === "dags_folder") settings.dagsFolder = folder.value;
       else settings.environmentFile = folder.value;
       return;
@@ -127,7 +147,8 @@ function readLimitLine(pair: YamlPair, limits: GuestLimits, reading: Reading): G
     return limits;
   }
   const narrowed = narrowLimits(limits, wish.value);
-  for (const { message, hint } of narrowed.problems) reading.problems.push({ ...where, message, hint });
+  for (const { message, hint } of narrowed.problems)
+    reading.problems.push({ ...where, message, hint });
   return narrowed.limits;
 }
 

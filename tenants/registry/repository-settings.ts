@@ -3,7 +3,9 @@ import { type Answer, bad, good } from "../../platform/model/answer.ts";
 import { isObject } from "../../platform/model/json.ts";
 
 export type RepositorySettings = {
-  readonly origin: { readonly kind: "hosted" } | { readonly kind: "external"; readonly url: string };
+  readonly origin:
+    | { readonly kind: "hosted" }
+    | { readonly kind: "external"; readonly url: string };
   readonly branch: string;
   /** Subdirectory that is this repository for Airlock (a mono-repo serves several tenants); "" is the root. */
   readonly path: string;
@@ -18,8 +20,15 @@ export type SettingProblem = { readonly field: string; readonly message: string 
 export function readRepositorySettings(raw: unknown): Answer<RepositorySettings, SettingProblem> {
   if (!isObject(raw)) return bad({ field: "body", message: "must be an object" });
   const { url, branch = "main", path = "" } = raw;
-  if (url !== undefined && url !== null && (typeof url !== "string" || url === "" || url.length > 1000))
-    return bad({ field: "url", message: "url must be an https:// or ssh:// address of at most 1000 characters" });
+  if (
+    url !== undefined &&
+    url !== null &&
+    (typeof url !== "string" || url === "" || url.length > 1000)
+  )
+    return bad({
+      field: "url",
+      message: "url must be an https:// or ssh:// address of at most 1000 characters",
+    });
   const name = readBranch(branch);
   if (!name.ok) return bad({ field: "branch", message: `branch ${name.problem}` });
   const folder = readFolder(path);
@@ -51,9 +60,14 @@ export function readFolder(raw: unknown): Answer<string, string> {
   if (folder === "" || folder === ".") return good("");
   if (folder.length > 400) return bad("must be at most 400 characters");
   // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-  if (/[\u0000-\u001f\u007f\\:]/.test(folder)) return bad("must not contain control characters, colons or backslashes");
+  if (/[\u0000-\u001f\u007f\\:]/.test(folder))
+    return bad("must not contain control characters, colons or backslashes");
   const parts = folder.split("/");
-  if (parts.some((part) => part === "" || part === "." || part === ".." || part.toLowerCase() === ".git"))
+  if (
+    parts.some(
+      (part) => part === "" || part === "." || part === ".." || part.toLowerCase() === ".git",
+    )
+  )
     return bad("must stay inside the repository");
   return good(folder);
 }

@@ -9,7 +9,13 @@ import { chmod, link, mkdir, readdir, rename, rm, writeFile } from "node:fs/prom
 import { dirname, join } from "node:path";
 import { type Answer, bad, good } from "../../platform/model/answer.ts";
 import type { CommitId } from "../../platform/model/ids.ts";
-import { listTree, type PathProblem, type TreeBounds, type TreeFile, type TreeProblem } from "./list-tree.ts";
+import {
+  listTree,
+  type PathProblem,
+  type TreeBounds,
+  type TreeFile,
+  type TreeProblem,
+} from "./list-tree.ts";
 import { endGroup, startGit } from "./run-git.ts";
 
 export type Bundle = {
@@ -128,7 +134,10 @@ async function writeBlobs(
       if (blob !== blobs[next]) break;
       next += 1;
       await inParallel(places.get(blob) ?? [], async ({ path, executable }) => {
-        await writeFile(join(root, path), content, { flag: "wx", mode: executable ? 0o555 : 0o444 });
+        await writeFile(join(root, path), content, {
+          flag: "wx",
+          mode: executable ? 0o555 : 0o444,
+        });
         // The process' umask must not decide whether a tenant's uid can read its own code.
         await chmod(join(root, path), executable ? 0o555 : 0o444);
       });
@@ -141,7 +150,11 @@ async function writeBlobs(
   }
   return next === blobs.length
     ? good("written")
-    : bad({ kind: "unreadable", message: "the commit's files cannot be read from the repository", hint: "push again; if it stays, the repository is damaged" });
+    : bad({
+        kind: "unreadable",
+        message: "the commit's files cannot be read from the repository",
+        hint: "push again; if it stays, the repository is damaged",
+      });
 }
 
 /** `<id> blob <size>\n<content>\n`, one after the other; sizes were bounded by the listing. */

@@ -22,7 +22,8 @@ export async function collectBundles(
     const isBundle = /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(name) && !keep.has(name);
     const isLeftover =
       name.startsWith(".fresh-") &&
-      nowMs - ((await stat(join(bundlesDir, name)).catch(() => undefined))?.mtimeMs ?? nowMs) > freshMsMax;
+      nowMs - ((await stat(join(bundlesDir, name)).catch(() => undefined))?.mtimeMs ?? nowMs) >
+        freshMsMax;
     if (!isBundle && !isLeftover) continue;
     await mkdir(trash, { recursive: true });
     // Moving a folder rewrites its "..", which only its writer may do.

@@ -58,7 +58,9 @@ async function httpAccess(
   const pin =
     address.pinned === undefined || address.pinned === address.host
       ? []
-      : [`http.curloptResolve=${address.host}:${address.port}:${address.pinned.includes(":") ? `[${address.pinned}]` : address.pinned}`];
+      : [
+          `http.curloptResolve=${address.host}:${address.port}:${address.pinned.includes(":") ? `[${address.pinned}]` : address.pinned}`,
+        ];
   const env: Record<string, string> = { GIT_ALLOW_PROTOCOL: address.scheme };
   if (credentials.kind === "token") {
     const program = join(folder, "askpass");
@@ -88,22 +90,54 @@ async function sshAccess(
   credentials: GitCredentials,
 ): Promise<Answer<GitAccess, CredentialProblem>> {
   if (credentials.kind !== "deploy_key")
-    return bad({ kind: "sign_in_refused", message: `${address.host} needs a deploy key`, hint: "add a deploy key to the repository's settings here and on its host" });
+    return bad({
+      kind: "sign_in_refused",
+      message: `${address.host} needs a deploy key`,
+      hint: "add a deploy key to the repository's settings here and on its host",
+    });
   const keys = hostKeysOf(credentials.knownHosts, address.host, address.port);
   if (keys.length === 0)
-    return bad({ kind: "host_key", message: `no host key of ${address.host} is pinned`, hint: `add the output of ssh-keyscan ${address.port === 22 ? "" : `-p ${address.port} `}${address.host} after comparing it with what the host publishes` });
+    return bad({
+      kind: "host_key",
+      message: `no host key of ${address.host} is pinned`,
+      hint: `add the output of ssh-keyscan ${address.port === 22 ? "" : `-p ${address.port} `}${address.host} after comparing it with what the host publishes`,
+    });
   const keyFile = join(folder, "key");
   const knownHosts = join(folder, "known_hosts");
-  await writeFile(keyFile, `${credentials.privateKey.replaceAll("\r\n", "\n").trimEnd()}\n`, { mode: 0o600 });
-  await writeFile(knownHosts, keys.map((key) => `${pinnedName} ${key}\n`).join(""), { mode: 0o600 });
+  await writeFile(keyFile, `${credentials.privateKey.replaceAll("\r\n", "\n").trimEnd()}\n`, {
+    mode: 0o600,
+  });
+  await writeFile(knownHosts, keys.map((key) => `${pinnedName} ${key}\n`).join(""), {
+    mode: 0o600,
+  });
   const options = [
-    "BatchMode=yes", "StrictHostKeyChecking=yes", `UserKnownHostsFile=${knownHosts}`, "GlobalKnownHostsFile=/dev/null",
-    "UpdateHostKeys=no", "IdentitiesOnly=yes", "IdentityAgent=none", "PasswordAuthentication=no",
-    "KbdInteractiveAuthentication=no", "ForwardAgent=no", "ClearAllForwardings=yes", "PermitLocalCommand=no",
-    "ProxyCommand=none", "ConnectTimeout=10", "ServerAliveInterval=10", "ServerAliveCountMax=2",
-    `HostKeyAlias=${pinnedName}`, ...(address.pinned === undefined ? [] : [`HostName=${address.pinned}`]),
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    `UserKnownHostsFile=${knownHosts}`,
+    "GlobalKnownHostsFile=/dev/null",
+    "UpdateHostKeys=no",
+    "IdentitiesOnly=yes",
+    "IdentityAgent=none",
+    "PasswordAuthentication=no",
+    "KbdInteractiveAuthentication=no",
+    "ForwardAgent=no",
+    "ClearAllForwardings=yes",
+    "PermitLocalCommand=no",
+    "ProxyCommand=none",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=10",
+    "ServerAliveCountMax=2",
+    `HostKeyAlias=${pinnedName}`,
+    ...(address.pinned === undefined ? [] : [`HostName=${address.pinned}`]),
   ];
-  const command = ["ssh", "-F", "/dev/null", "-i", quoted(keyFile), ...options.flatMap((option) => ["-o", quoted(option)])];
+  const command = [
+    "ssh",
+    "-F",
+    "/dev/null",
+    "-i",
+    quoted(keyFile),
+    ...options.flatMap((option) => ["-o", quoted(option)]),
+  ];
   return good({
     env: { GIT_ALLOW_PROTOCOL: "ssh", GIT_SSH_COMMAND: command.join(" "), GIT_SSH_VARIANT: "ssh" },
     config: [],
@@ -122,15 +156,23 @@ export function hostKeysOf(knownHosts: string, host: string, port: number): stri
     .slice(0, 500)
     .flatMap((line) => {
       // Markers (@revoked, @cert-authority) are left out: what is pinned here is a plain key.
-      const match = /^([^@#\s]\S*)\s+((?:ssh|ecdsa|sk)-[\w@.-]+)\s+([A-Za-z0-9+/=]+)/.exec(line.trim());
+      const match = /^([^@#\s]\S*)\s+((?:ssh|ecdsa|sk)-[\w@.-]+)\s+([A-Za-z0-9+/=]+)/.exec(
+        line.trim(),
+      );
       if (!match) return [];
       const [, hosts = "", type = "", key = ""] = match;
-      return hosts.split(",").some((pattern) => names.some((name) => isNamed(pattern, name))) ? [`${type} ${key}`] : [];
+      return hosts.split(",").some((pattern) => names.some((name) => isNamed(pattern, name)))
+        ? [`${type} ${key}`]
+        : [];
     });
 }
 
 function isNamed(pattern: string, name: string): boolean {
   const hashed = /^\|1\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)$/.exec(pattern);
   if (!hashed) return pattern.toLowerCase() === name;
-  return createHmac("sha1", Buffer.from(hashed[1] ?? "", "base64")).update(name).digest("base64") === hashed[2];
+  return (
+    createHmac("sha1", Buffer.from(hashed[1] ?? "", "base64"))
+      .update(name)
+      .digest("base64") === hashed[2]
+  );
 }

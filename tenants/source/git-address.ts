@@ -37,14 +37,23 @@ const refuse = (message: string, hint: string): Answer<never, AddressProblem> =>
 const howTo = "write https://host/path.git or ssh://git@host/path.git";
 
 /** Also takes `git@host:path`, the short form that hosts show. */
-export function readGitAddress(raw: string, rules: AddressRules): Answer<GitAddress, AddressProblem> {
+export function readGitAddress(
+  raw: string,
+  rules: AddressRules,
+): Answer<GitAddress, AddressProblem> {
   // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
   if (raw.length > 1000 || /[\u0000-\u0020\u007f\\]/.test(raw))
-    return refuse("the address is too long or has spaces, backslashes or control characters", howTo);
+    return refuse(
+      "the address is too long or has spaces, backslashes or control characters",
+      howTo,
+    );
   if (raw.startsWith("-")) return refuse("an address cannot begin with a dash", howTo);
-  if (/^[\w.-]*::/.test(raw)) return refuse("git's helper addresses (helper::…) are not allowed", howTo);
+  if (/^[\w.-]*::/.test(raw))
+    return refuse("git's helper addresses (helper::…) are not allowed", howTo);
   const short = /^([\w.-]+)@([A-Za-z0-9.-]+):(?!\/\/)([^:]+)$/.exec(raw);
-  const text = short ? `ssh://${short[1] ?? ""}@${short[2] ?? ""}/${(short[3] ?? "").replace(/^\//, "")}` : raw;
+  const text = short
+    ? `ssh://${short[1] ?? ""}@${short[2] ?? ""}/${(short[3] ?? "").replace(/^\//, "")}`
+    : raw;
   const url = URL.parse(text);
   if (!url) return refuse("this is not an address", howTo);
 
@@ -53,30 +62,47 @@ export function readGitAddress(raw: string, rules: AddressRules): Answer<GitAddr
   if (scheme !== "https" && scheme !== "http" && scheme !== "ssh")
     return refuse(`${scheme}:// is not allowed`, howTo);
   if (url.password !== "" || (url.username !== "" && scheme !== "ssh"))
-    return refuse("an address must not carry a user or password", "give them as the repository's credentials");
-  if (url.search !== "" || url.hash !== "") return refuse("an address must not have a query or fragment", howTo);
-  const host = url.hostname.replace(/^\[|\]$/g, "").toLowerCase().replace(/\.$/, "");
-  if (host === "" || host.startsWith("-") || !/^[a-z0-9.:_-]+$/.test(host)) return refuse("the host name is not valid", howTo);
+    return refuse(
+      "an address must not carry a user or password",
+      "give them as the repository's credentials",
+    );
+  if (url.search !== "" || url.hash !== "")
+    return refuse("an address must not have a query or fragment", howTo);
+  const host = url.hostname
+    .replace(/^\[|\]$/g, "")
+    .toLowerCase()
+    .replace(/\.$/, "");
+  if (host === "" || host.startsWith("-") || !/^[a-z0-9.:_-]+$/.test(host))
+    return refuse("the host name is not valid", howTo);
   if (/%2e%2e|\/\.\.(\/|$)/i.test(url.pathname) || url.pathname === "/" || url.pathname === "")
     return refuse("the address has no path to a repository", howTo);
   const user = url.username === "" ? "git" : url.username;
-  if (!/^[\w.][\w.-]{0,63}$/.test(user)) return refuse("the user name in the address is not valid", howTo);
+  if (!/^[\w.][\w.-]{0,63}$/.test(user))
+    return refuse("the user name in the address is not valid", howTo);
   const port = url.port === "" ? { https: 443, http: 80, ssh: 22 }[scheme] : Number(url.port);
   const address: GitAddress = {
     scheme,
     host,
     port,
     ...(scheme === "ssh" ? { user } : {}),
-    url: scheme === "ssh" ? `ssh://${user}@${bracketed(host)}:${port}${url.pathname}` : `${scheme}://${url.host}${url.pathname}`,
+    url:
+      scheme === "ssh"
+        ? `ssh://${user}@${bracketed(host)}:${port}${url.pathname}`
+        : `${scheme}://${url.host}${url.pathname}`,
   };
   if (scheme === "http" && !isListed(address, rules))
-    return refuse("plain http is not allowed: anybody on the way could change the code", "use https, or ask an admin to list this host");
+    return refuse(
+      "plain http is not allowed: anybody on the way could change the code",
+      "use https, or ask an admin to list this host",
+    );
   return good(address);
 }
 
 function readFileAddress(url: URL, rules: AddressRules): Answer<GitAddress, AddressProblem> {
   const path = decodeURIComponent(url.pathname);
-  const inside = rules.fileRoots.some((root) => path === root || path.startsWith(`${root.replace(/\/+$/, "")}/`));
+  const inside = rules.fileRoots.some(
+    (root) => path === root || path.startsWith(`${root.replace(/\/+$/, "")}/`),
+  );
   if (!inside || url.host !== "" || path.split("/").includes(".."))
     return refuse("file:// is not allowed", "use https or ssh, or ask an admin to list the folder");
   return good({ scheme: "file", host: "", port: 0, url: `file://${path}` });
@@ -100,7 +126,13 @@ export async function reachAddress(
   address: GitAddress,
   rules: AddressRules,
   resolve: Resolve = resolveByDns,
-): Promise<Answer<ReachableAddress, AddressProblem | { readonly kind: "unreachable"; readonly message: string; readonly hint: string }>> {
+): Promise<
+  Answer<
+    ReachableAddress,
+    | AddressProblem
+    | { readonly kind: "unreachable"; readonly message: string; readonly hint: string }
+  >
+> {
   if (address.scheme === "file") return good(address);
   let ips: readonly string[];
   try {
@@ -110,20 +142,39 @@ export async function reachAddress(
   }
   const first = ips[0];
   if (first === undefined)
-    return bad({ kind: "unreachable", message: `the host ${address.host} cannot be resolved`, hint: "check the spelling and the machine's DNS" });
+    return bad({
+      kind: "unreachable",
+      message: `the host ${address.host} cannot be resolved`,
+      hint: "check the spelling and the machine's DNS",
+    });
   if (isListed(address, rules)) return good({ ...address, pinned: first });
   const open = ips.filter((ip) => !isPrivate(ip));
   // One private address among public ones is a rebinding attempt or a mistake; neither is fetched.
   if (open.length < ips.length)
-    return refuse(`${address.host} is a private address`, "ask an admin to list this host if it is yours");
+    return refuse(
+      `${address.host} is a private address`,
+      "ask an admin to list this host if it is yours",
+    );
   return good({ ...address, pinned: first });
 }
 
 const privateNetworks = new BlockList();
 for (const [net, bits] of [
-  ["0.0.0.0", 8], ["10.0.0.0", 8], ["100.64.0.0", 10], ["127.0.0.0", 8], ["169.254.0.0", 16],
-  ["172.16.0.0", 12], ["192.0.0.0", 24], ["192.0.2.0", 24], ["192.88.99.0", 24], ["192.168.0.0", 16],
-  ["198.18.0.0", 15], ["198.51.100.0", 24], ["203.0.113.0", 24], ["224.0.0.0", 4], ["240.0.0.0", 4],
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
+  ["224.0.0.0", 4],
+  ["240.0.0.0", 4],
 ] as const)
   privateNetworks.addSubnet(net, bits, "ipv4");
 
@@ -131,7 +182,12 @@ for (const [net, bits] of [
 const globalUnicast = new BlockList();
 globalUnicast.addSubnet("2000::", 3, "ipv6");
 const hiddenV6 = new BlockList();
-for (const [net, bits] of [["2001::", 32], ["2001:db8::", 32], ["2002::", 16], ["3fff::", 20]] as const)
+for (const [net, bits] of [
+  ["2001::", 32],
+  ["2001:db8::", 32],
+  ["2002::", 16],
+  ["3fff::", 20],
+] as const)
   hiddenV6.addSubnet(net, bits, "ipv6");
 
 export function isPrivate(ip: string): boolean {

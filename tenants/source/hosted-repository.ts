@@ -14,7 +14,14 @@ export async function createHosted(dir: string, branch: string): Promise<void> {
   if (!existsSync(join(dir, "HEAD"))) {
     await mkdir(dirname(dir), { recursive: true });
     const fresh = await mkdtemp(join(dirname(dir), ".fresh-"));
-    await demand("init", ["init", "--quiet", "--bare", "--template=", `--initial-branch=${branch}`, fresh]);
+    await demand("init", [
+      "init",
+      "--quiet",
+      "--bare",
+      "--template=",
+      `--initial-branch=${branch}`,
+      fresh,
+    ]);
     await rename(fresh, dir);
   }
   await demand("symbolic-ref", ["symbolic-ref", "HEAD", `refs/heads/${branch}`], dir);
@@ -55,7 +62,12 @@ export async function commitFolder(
     if (head.ok && (await demand("rev-parse", ["rev-parse", `${head.value}^{tree}`], dir)) === tree)
       return head.value;
     const parents = head.ok ? ["-p", head.value] : [];
-    const made = await demand("commit-tree", ["commit-tree", tree, ...parents, "-m", commit.message], dir, env);
+    const made = await demand(
+      "commit-tree",
+      ["commit-tree", tree, ...parents, "-m", commit.message],
+      dir,
+      env,
+    );
     await demand("update-ref", ["update-ref", `refs/heads/${branch}`, made], dir);
     const now = await resolveCommit(dir, `refs/heads/${branch}`);
     if (!now.ok) throw new Error(`the commit ${made} did not arrive in ${dir}`);
@@ -71,7 +83,11 @@ async function demand(
   repository?: string,
   env?: { readonly [name: string]: string },
 ): Promise<string> {
-  const done = await runGit({ args, ...(repository === undefined ? {} : { repository }), ...(env ? { env } : {}) });
+  const done = await runGit({
+    args,
+    ...(repository === undefined ? {} : { repository }),
+    ...(env ? { env } : {}),
+  });
   if (!done.ok) throw new Error(`git ${what} failed`, { cause: done.problem });
   return done.value.toString("utf8").trim();
 }

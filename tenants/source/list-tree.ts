@@ -12,9 +12,16 @@ export type TreeFile = {
 };
 
 /** An entry that was left out, and why. */
-export type PathProblem = { readonly path: string; readonly message: string; readonly hint: string };
+export type PathProblem = {
+  readonly path: string;
+  readonly message: string;
+  readonly hint: string;
+};
 
-export type Tree = { readonly files: readonly TreeFile[]; readonly problems: readonly PathProblem[] };
+export type Tree = {
+  readonly files: readonly TreeFile[];
+  readonly problems: readonly PathProblem[];
+};
 
 export type TreeBounds = {
   readonly files: number;
@@ -64,8 +71,16 @@ export async function listTree(
   if (overflow) return bad(overflow);
   if (!end.ok) {
     if (end.problem.kind === "exit" && path !== "")
-      return bad({ kind: "no_such_path", message: `the folder ${path} does not exist in this commit`, hint: "create it, or correct the repository's path" });
-    return bad({ kind: "unreadable", message: `the commit cannot be read (${end.problem.kind})`, hint: "push again; if it stays, the repository is damaged" });
+      return bad({
+        kind: "no_such_path",
+        message: `the folder ${path} does not exist in this commit`,
+        hint: "create it, or correct the repository's path",
+      });
+    return bad({
+      kind: "unreadable",
+      message: `the commit cannot be read (${end.problem.kind})`,
+      hint: "push again; if it stays, the repository is damaged",
+    });
   }
   return good(reading.tree());
 }
@@ -92,7 +107,10 @@ function startReading(bounds: TreeBounds): Reading {
     entry(raw) {
       entries += 1;
       const tab = raw.indexOf(9);
-      const [mode = "", , blob = "", size = ""] = raw.subarray(0, tab).toString("latin1").split(/ +/);
+      const [mode = "", , blob = "", size = ""] = raw
+        .subarray(0, tab)
+        .toString("latin1")
+        .split(/ +/);
       const path = raw.subarray(tab + 1).toString("utf8");
       const fault = faultOf(mode, path, raw.length - tab - 1, bounds);
       if (fault) {
@@ -101,7 +119,11 @@ function startReading(bounds: TreeBounds): Reading {
       }
       const bytes = Number(size);
       if (bytes > bounds.fileBytes) {
-        leaveOut(path, `has ${megabytes(bytes)}; a file may have ${megabytes(bounds.fileBytes)}`, "keep data in an object store, not in git");
+        leaveOut(
+          path,
+          `has ${megabytes(bytes)}; a file may have ${megabytes(bounds.fileBytes)}`,
+          "keep data in an object store, not in git",
+        );
         return;
       }
       const clash = clashWith(folded, path);
@@ -114,9 +136,17 @@ function startReading(bounds: TreeBounds): Reading {
     },
     overflow() {
       if (entries > bounds.files)
-        return { kind: "too_many_files", message: `the commit has more than ${bounds.files} files`, hint: "deploy a subdirectory of it, or keep data elsewhere" };
+        return {
+          kind: "too_many_files",
+          message: `the commit has more than ${bounds.files} files`,
+          hint: "deploy a subdirectory of it, or keep data elsewhere",
+        };
       if (totalBytes > bounds.totalBytes)
-        return { kind: "too_large", message: `the files of the commit have more than ${megabytes(bounds.totalBytes)}`, hint: "deploy a subdirectory of it, or keep data elsewhere" };
+        return {
+          kind: "too_large",
+          message: `the files of the commit have more than ${megabytes(bounds.totalBytes)}`,
+          hint: "deploy a subdirectory of it, or keep data elsewhere",
+        };
       return undefined;
     },
     tree: () => ({
@@ -124,7 +154,14 @@ function startReading(bounds: TreeBounds): Reading {
       problems:
         left === 0
           ? problems
-          : [...problems, { path: "", message: `${left} further entries were left out`, hint: "see the ones before" }],
+          : [
+              ...problems,
+              {
+                path: "",
+                message: `${left} further entries were left out`,
+                hint: "see the ones before",
+              },
+            ],
     }),
   };
 }
@@ -138,19 +175,34 @@ function faultOf(
   bounds: TreeBounds,
 ): { readonly message: string; readonly hint: string } | undefined {
   if (mode === "120000")
-    return { message: "is a symbolic link; links are not followed", hint: "put a copy of the file there" };
+    return {
+      message: "is a symbolic link; links are not followed",
+      hint: "put a copy of the file there",
+    };
   if (mode === "160000")
-    return { message: "is a submodule; submodules are not fetched", hint: "copy its files into the repository" };
+    return {
+      message: "is a submodule; submodules are not fetched",
+      hint: "copy its files into the repository",
+    };
   if (mode !== "100644" && mode !== "100755" && mode !== "100664")
-    return { message: `has the unknown file mode ${printable(mode)}`, hint: "add it again with a current git" };
+    return {
+      message: `has the unknown file mode ${printable(mode)}`,
+      hint: "add it again with a current git",
+    };
   // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
   if (/[\u0000-\u001f\u007f\u0080-\u009f\u2028\u2029]/.test(path) || path.includes("\ufffd"))
     return { message: "has control characters or broken UTF-8 in its name", hint: "rename it" };
   const parts = path.split("/");
-  if (path.includes("\\") || parts.some((part) => part === "" || part === "." || part === ".." || isDotGit(part)))
+  if (
+    path.includes("\\") ||
+    parts.some((part) => part === "" || part === "." || part === ".." || isDotGit(part))
+  )
     return { message: "has a name that would leave its folder", hint: "rename it" };
   if (pathBytes > bounds.pathCharacters)
-    return { message: `has a path of more than ${bounds.pathCharacters} characters`, hint: "shorten it" };
+    return {
+      message: `has a path of more than ${bounds.pathCharacters} characters`,
+      hint: "shorten it",
+    };
   if (parts.some((part) => Buffer.byteLength(part) > 255))
     return { message: "has a name of more than 255 characters", hint: "shorten it" };
   if (parts.length > bounds.depth)
@@ -160,7 +212,12 @@ function faultOf(
 
 /** `.git` in any case, with HFS's ignorable characters, NTFS's trailing dots and short name. */
 const isDotGit = (part: string): boolean =>
-  /^(\.git|git~\d+)$/i.test(part.replace(/[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g, "").replace(/[. ]+$/, "").replace(/:.*$/, ""));
+  /^(\.git|git~\d+)$/i.test(
+    part
+      .replace(/[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g, "")
+      .replace(/[. ]+$/, "")
+      .replace(/:.*$/, ""),
+  );
 
 /**
  * The earlier path that this one would fall onto where case does not count. Folders count too:
@@ -179,4 +236,5 @@ function clashWith(folded: Map<string, string>, path: string): string | undefine
 }
 
 // oxlint-disable-next-line no-control-regex -- control characters are what it replaces
-const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?").slice(0, 400);
+const printable = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?").slice(0, 400);

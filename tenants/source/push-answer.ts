@@ -65,7 +65,11 @@ function packetSize(bytes: Buffer): number | undefined {
 function updatedRefs(report: Buffer): string[] {
   const refs: string[] = [];
   let rest = report;
-  for (let size = packetSize(rest); size !== undefined && size <= rest.length; size = packetSize(rest)) {
+  for (
+    let size = packetSize(rest);
+    size !== undefined && size <= rest.length;
+    size = packetSize(rest)
+  ) {
     const line = rest.toString("utf8", 4, size).trimEnd();
     if (line.startsWith("ok ")) refs.push(line.slice(3));
     rest = rest.subarray(size);
@@ -80,5 +84,9 @@ function asRemoteLine(line: string): Buffer {
   // oxlint-disable-next-line no-control-regex -- control characters are what it removes
   const clean = line.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
   const text = Buffer.concat([Buffer.from(clean).subarray(0, lineBytesMax), Buffer.from("\n")]);
-  return Buffer.concat([Buffer.from((text.length + 5).toString(16).padStart(4, "0")), Buffer.from([2]), text]);
+  return Buffer.concat([
+    Buffer.from((text.length + 5).toString(16).padStart(4, "0")),
+    Buffer.from([2]),
+    text,
+  ]);
 }

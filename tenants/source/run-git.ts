@@ -141,7 +141,13 @@ async function closed(
   child: ChildProcess,
 ): Promise<{ code: number | null; termination: string | null }> {
   return new Promise((resolve, reject) => {
-    child.once("error", (cause) => reject(new Error("git could not be started (git, timeout and prlimit must be installed)", { cause })));
+    child.once("error", (cause) =>
+      reject(
+        new Error("git could not be started (git, timeout and prlimit must be installed)", {
+          cause,
+        }),
+      ),
+    );
     child.once("close", (code, termination) => resolve({ code, termination }));
   });
 }

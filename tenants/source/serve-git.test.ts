@@ -1,8 +1,19 @@
+import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { commit, git, gitAside, type LoopbackServer, newRepository, serveHttp, temporaryFolder } from "../../test/kit/git.ts";
 import { known } from "../../platform/model/ids.ts";
+import {
+  commit,
+  craftRawTree,
+  git,
+  gitAside,
+  type LoopbackServer,
+  newRepository,
+  serveHttp,
+  temporaryFolder,
+} from "../../test/kit/git.ts";
 import { createHosted, hostedDir } from "./hosted-repository.ts";
 import { type GitAccessRequest, type GitHost, serveGit } from "./serve-git.ts";
 
@@ -59,7 +70,9 @@ test("a push is answered in remote: lines, line by line, after git's own report"
   expect(push.code, push.err).toBe(0);
   expect(push.err).toMatch(/remote: parsing 1 file[^\n]*\nremote: live in 12 ms: 1 DAG \(1 new\)/);
   expect(pushed).toEqual([["refs/heads/main"]]);
-  expect(git(hostedDir(root, acme, pipelines), ["rev-parse", "main"])).toBe(git(folder, ["rev-parse", "HEAD"]));
+  expect(git(hostedDir(root, acme, pipelines), ["rev-parse", "main"])).toBe(
+    git(folder, ["rev-parse", "HEAD"]),
+  );
 });
 
 test("what was pushed can be cloned", async () => {
@@ -104,7 +117,10 @@ test("who may read but not push is told so", async () => {
 });
 
 test("another tenant's repository is not found, and neither is one that does not exist", async () => {
-  const other = await fetch(`http://127.0.0.1:${server.port}/git/globex/secret.git/info/refs?service=git-upload-pack`, { headers: { authorization: `Basic ${btoa("admin:secret")}` } });
+  const other = await fetch(
+    `http://127.0.0.1:${server.port}/git/globex/secret.git/info/refs?service=git-upload-pack`,
+    { headers: { authorization: `Basic ${btoa("admin:secret")}` } },
+  );
   expect(other.status).toBe(404);
 });
 
@@ -115,9 +131,6 @@ test("a push larger than allowed is refused and changes nothing", async () => {
   pushed = [];
   const folder = join(place, "large");
   await gitAside(place, ["clone", "-q", url(), "large"]);
-  const noise = Buffer.alloc(3 * 1024 * 1024);
-  for (let i = 0; i < noise.length; i++) noise[i] = (i * 2654435761) >>> (i % 24);
-  const { randomBytes } = await import("node:crypto");
   commit(folder, { "data.bin": randomBytes(3 * 1024 * 1024) });
   const before = git(hostedDir(root, acme, pipelines), ["rev-parse", "main"]);
   const push = await gitAside(folder, ["push", url(), "main"]);
@@ -132,7 +145,6 @@ test("a push of 1.5 MB, sent in chunks, arrives", async () => {
   };
   const folder = join(place, "chunked");
   await gitAside(place, ["clone", "-q", url(), "chunked"]);
-  const { randomBytes } = await import("node:crypto");
   commit(folder, { "data.bin": randomBytes(1.5 * 1024 * 1024) });
   const push = await gitAside(folder, ["push", url(), "main"]);
   expect(push.code, push.err).toBe(0);
@@ -162,12 +174,19 @@ test.each([
   ["/git/ACME/pipelines.git/info/refs?service=git-upload-pack"],
 ])("%s is nothing, and nobody is asked about it", async (path) => {
   asked.length = 0;
-  const { request } = await import("node:http");
   const status = await new Promise((resolve) => {
-    request({ port: server.port, host: "127.0.0.1", path, headers: { authorization: `Basic ${btoa("admin:secret")}` } }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    }).end();
+    request(
+      {
+        port: server.port,
+        host: "127.0.0.1",
+        path,
+        headers: { authorization: `Basic ${btoa("admin:secret")}` },
+      },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      },
+    ).end();
   });
   expect(status).toBe(404);
   expect(asked).toEqual([]);
@@ -176,7 +195,6 @@ test.each([
 test("objects with a .. entry are refused at the door", async () => {
   const folder = join(place, "chunked");
   const blob = git(folder, ["hash-object", "-w", "--stdin"], "pwn");
-  const { craftRawTree } = await import("../../test/kit/git.ts");
   const tree = craftRawTree(folder, [{ mode: "100644", name: "..", object: blob }]);
   const evil = git(folder, ["commit-tree", tree, "-m", "evil"]);
   const push = await gitAside(folder, ["push", url(), `${evil}:refs/heads/evil`]);

@@ -6,7 +6,12 @@ import type { ChildProcess } from "node:child_process";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type RepositoryId, readRepositoryId, readTenantId, type TenantId } from "../../platform/model/ids.ts";
+import {
+  type RepositoryId,
+  readRepositoryId,
+  readTenantId,
+  type TenantId,
+} from "../../platform/model/ids.ts";
 import { hostedBytes, hostedDir } from "./hosted-repository.ts";
 import { openLanes } from "./lanes.ts";
 import { answerPush } from "./push-answer.ts";
@@ -58,7 +63,11 @@ export const gitHostLimits: GitHostLimits = {
 const lanes = openLanes({ total: 16, perKey: 6 });
 
 /** Answers every request under `/git/`, also what it does not know. Never throws for what a client does. */
-export async function serveGit(request: IncomingMessage, response: ServerResponse, host: GitHost): Promise<void> {
+export async function serveGit(
+  request: IncomingMessage,
+  response: ServerResponse,
+  host: GitHost,
+): Promise<void> {
   const asked = readRequest(request);
   if (!asked) {
     refuse(response, 404, "There is no such repository.");
@@ -101,31 +110,44 @@ type Asked = {
 
 function readRequest(request: IncomingMessage): Asked | undefined {
   const [path = "", query = ""] = (request.url ?? "").split("?", 2);
-  const match = /^\/git\/([^/]{1,63})\/([^/]{1,100})\.git\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(path);
+  const match =
+    /^\/git\/([^/]{1,63})\/([^/]{1,100})\.git\/(info\/refs|git-upload-pack|git-receive-pack)$/.exec(
+      path,
+    );
   const tenant = readTenantId(match?.[1]);
   const repository = readRepositoryId(match?.[2]);
   const tail = match?.[3];
   if (!tenant.ok || !repository.ok || tail === undefined) return undefined;
   const isListing = tail === "info/refs";
   if (request.method !== (isListing ? "GET" : "POST")) return undefined;
-  const service = isListing ? /^service=(git-upload-pack|git-receive-pack)$/.exec(query)?.[1] : tail;
+  const service = isListing
+    ? /^service=(git-upload-pack|git-receive-pack)$/.exec(query)?.[1]
+    : tail;
   if (service !== "git-upload-pack" && service !== "git-receive-pack") return undefined;
   const deed = service === "git-receive-pack" ? "repo.push" : "repo.read";
   return { tenant: tenant.value, repository: repository.value, deed, service, tail };
 }
 
 /** `Basic` of RFC 7617; a name without password is still a name. */
-export function readBasic(header: string | undefined): { username: string; password: string } | undefined {
+export function readBasic(
+  header: string | undefined,
+): { username: string; password: string } | undefined {
   const match = /^basic +([A-Za-z0-9+/=_-]{1,4096})$/i.exec(header ?? "");
   if (!match) return undefined;
   const text = Buffer.from(match[1] ?? "", "base64").toString("utf8");
   const colon = text.indexOf(":");
-  return colon < 0 ? { username: text, password: "" } : { username: text.slice(0, colon), password: text.slice(colon + 1) };
+  return colon < 0
+    ? { username: text, password: "" }
+    : { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", Connection: "close" });
+  response.writeHead(status, {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Cache-Control": "no-store",
+    Connection: "close",
+  });
   response.end(`${message}\n`);
 }
 
@@ -141,11 +163,19 @@ async function runBackend(
   const isPush = request.method === "POST" && asked.deed === "repo.push";
   const dir = hostedDir(host.root, asked.tenant, asked.repository);
   if (asked.deed === "repo.push" && (await hostedBytes(dir)) > limits.repositoryBytes) {
-    refuse(response, 413, "This repository is full. Ask an admin for a larger quota, or make a new one without large files.");
+    refuse(
+      response,
+      413,
+      "This repository is full. Ask an admin for a larger quota, or make a new one without large files.",
+    );
     return;
   }
   const child = startGit(
-    { args: ["http-backend"], env: backendEnvironment(request, host.root, asked, actor, limits), fileBytesMax: limits.repositoryBytes },
+    {
+      args: ["http-backend"],
+      env: backendEnvironment(request, host.root, asked, actor, limits),
+      fileBytesMax: limits.repositoryBytes,
+    },
     limits.pushSeconds * 1000,
   );
   const { stdin, stdout, stderr } = child;
@@ -164,13 +194,28 @@ async function runBackend(
     upload.catch(() => undefined);
     const answer = await readHead(stdout);
     if (!answer) {
-      refuse(response, 502, "git gave no answer. If you pushed, the push may be larger than allowed.");
+      refuse(
+        response,
+        502,
+        "git gave no answer. If you pushed, the push may be larger than allowed.",
+      );
       return;
     }
     response.writeHead(answer.status, answer.headers);
-    const talk = isPush && answer.status === 200
-      ? [answerPush((refs) => host.pushed({ tenant: asked.tenant, repository: asked.repository, refs, actor, signal: gone }))]
-      : [];
+    const talk =
+      isPush && answer.status === 200
+        ? [
+            answerPush((refs) =>
+              host.pushed({
+                tenant: asked.tenant,
+                repository: asked.repository,
+                refs,
+                actor,
+                signal: gone,
+              }),
+            ),
+          ]
+        : [];
     await pipeline([Readable.from(answer.body), ...talk, response]).catch(() => undefined);
   } finally {
     gone.removeEventListener("abort", stop);
@@ -221,9 +266,15 @@ function backendEnvironment(
         [`GIT_CONFIG_VALUE_${index}`, value],
       ]),
     ),
-    ...(typeof protocol === "string" && /^version=[0-2]$/.test(protocol) ? { GIT_PROTOCOL: protocol } : {}),
-    ...(/^(x-)?gzip$/.test(headers["content-encoding"] ?? "") ? { HTTP_CONTENT_ENCODING: "gzip" } : {}),
-    ...(/^\d{1,15}$/.test(headers["content-length"] ?? "") ? { CONTENT_LENGTH: headers["content-length"] ?? "" } : {}),
+    ...(typeof protocol === "string" && /^version=[0-2]$/.test(protocol)
+      ? { GIT_PROTOCOL: protocol }
+      : {}),
+    ...(/^(x-)?gzip$/.test(headers["content-encoding"] ?? "")
+      ? { HTTP_CONTENT_ENCODING: "gzip" }
+      : {}),
+    ...(/^\d{1,15}$/.test(headers["content-length"] ?? "")
+      ? { CONTENT_LENGTH: headers["content-length"] ?? "" }
+      : {}),
   };
 }
 
@@ -246,7 +297,14 @@ const headBytesMax = 16 * 1024;
 /** CGI's head (`Status:`, headers, blank line); the rest stays in the stream. */
 async function readHead(
   output: NodeJS.ReadableStream,
-): Promise<{ readonly status: number; readonly headers: Record<string, string>; readonly body: AsyncIterable<Buffer> } | undefined> {
+): Promise<
+  | {
+      readonly status: number;
+      readonly headers: Record<string, string>;
+      readonly body: AsyncIterable<Buffer>;
+    }
+  | undefined
+> {
   const chunks = output[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let held: Buffer = Buffer.alloc(0);
   for (;;) {
@@ -277,5 +335,6 @@ function readHeaders(head: string): { status: number; headers: Record<string, st
 
 async function* continued(first: Buffer, chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
   if (first.length > 0) yield first;
-  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
+  for (let next = await chunks.next(); next.done !== true; next = await chunks.next())
+    yield next.value;
 }

@@ -22,15 +22,27 @@ const authorEnv = {
 export const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), "airlock-git-"));
 
 export function git(folder: string, args: readonly string[], input?: string | Buffer): string {
-  return execFileSync("git", ["-C", folder, ...args], { env: authorEnv, input: input ?? "", maxBuffer: 1 << 28, stdio: ["pipe", "pipe", "pipe"] })
+  return execFileSync("git", ["-C", folder, ...args], {
+    env: authorEnv,
+    input: input ?? "",
+    maxBuffer: 1 << 28,
+    stdio: ["pipe", "pipe", "pipe"],
+  })
     .toString()
     .trim();
 }
 
 /** For commands that talk to a server in this very process: nothing may block the event loop. */
-export async function gitAside(folder: string, args: readonly string[], env: Record<string, string> = {}): Promise<{ code: number; out: string; err: string }> {
+export async function gitAside(
+  folder: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; out: string; err: string }> {
   try {
-    const { stdout, stderr } = await promisify(execFile)("git", ["-C", folder, ...args], { env: { ...authorEnv, ...env }, maxBuffer: 1 << 28 });
+    const { stdout, stderr } = await promisify(execFile)("git", ["-C", folder, ...args], {
+      env: { ...authorEnv, ...env },
+      maxBuffer: 1 << 28,
+    });
     return { code: 0, out: stdout, err: stderr };
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
@@ -46,7 +58,11 @@ export function newRepository(folder: string, files: Record<string, string | Buf
 }
 
 /** Writes the files (null removes one) and commits. Answers the commit. */
-export function commit(folder: string, files: Record<string, string | Buffer | null>, message = "change"): string {
+export function commit(
+  folder: string,
+  files: Record<string, string | Buffer | null>,
+  message = "change",
+): string {
   for (const [path, content] of Object.entries(files)) {
     const place = join(folder, path);
     if (content === null) rmSync(place);
@@ -60,7 +76,12 @@ export function commit(folder: string, files: Record<string, string | Buffer | n
   return git(folder, ["rev-parse", "HEAD"]);
 }
 
-export type CraftedEntry = { readonly mode?: string; readonly path: string; readonly content?: string | Buffer; readonly object?: string };
+export type CraftedEntry = {
+  readonly mode?: string;
+  readonly path: string;
+  readonly content?: string | Buffer;
+  readonly object?: string;
+};
 
 /** A commit whose tree has exactly these entries, past every check of `git add`. Paths may hold slashes: they become one entry's name. */
 export function craftCommit(folder: string, entries: readonly CraftedEntry[]): string {
@@ -74,8 +95,15 @@ export function craftCommit(folder: string, entries: readonly CraftedEntry[]): s
 }
 
 /** Raw tree objects, for names that even mktree refuses. */
-export function craftRawTree(folder: string, entries: readonly { readonly mode: string; readonly name: string; readonly object: string }[]): string {
-  const raw = Buffer.concat(entries.map(({ mode, name, object }) => Buffer.concat([Buffer.from(`${mode} ${name}\0`), Buffer.from(object, "hex")])));
+export function craftRawTree(
+  folder: string,
+  entries: readonly { readonly mode: string; readonly name: string; readonly object: string }[],
+): string {
+  const raw = Buffer.concat(
+    entries.map(({ mode, name, object }) =>
+      Buffer.concat([Buffer.from(`${mode} ${name}\0`), Buffer.from(object, "hex")]),
+    ),
+  );
   return git(folder, ["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], raw);
 }
 
@@ -105,9 +133,15 @@ export async function serveHttp(listener: RequestListener): Promise<LoopbackServ
   };
 }
 
-export type SshServer = LoopbackServer & { readonly knownHosts: string; readonly privateKey: string; readonly strangersKey: string };
+export type SshServer = LoopbackServer & {
+  readonly knownHosts: string;
+  readonly privateKey: string;
+  readonly strangersKey: string;
+};
 
-export const sshdPath = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"].find((path) => existsSync(path));
+export const sshdPath = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"].find((path) =>
+  existsSync(path),
+);
 
 /** A real sshd that lets one deploy key run git-shell alone. */
 export async function serveSsh(): Promise<SshServer> {
@@ -118,16 +152,29 @@ export async function serveSsh(): Promise<SshServer> {
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, name)]);
   const read = (name: string): string => execFileSync("cat", [join(folder, name)]).toString();
   const port = await freePort();
-  writeFileSync(join(folder, "ak"), `command="git-shell -c \\"$SSH_ORIGINAL_COMMAND\\"",restrict ${read("deploy.pub")}`);
+  writeFileSync(
+    join(folder, "ak"),
+    `command="git-shell -c \\"$SSH_ORIGINAL_COMMAND\\"",restrict ${read("deploy.pub")}`,
+  );
   writeFileSync(
     join(folder, "config"),
     [
-      `Port ${port}`, "ListenAddress 127.0.0.1", `HostKey ${folder}/host`, `PidFile ${folder}/pid`,
-      `AuthorizedKeysFile ${folder}/ak`, "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-      "UsePAM no", "StrictModes no", "AcceptEnv GIT_PROTOCOL", "",
+      `Port ${port}`,
+      "ListenAddress 127.0.0.1",
+      `HostKey ${folder}/host`,
+      `PidFile ${folder}/pid`,
+      `AuthorizedKeysFile ${folder}/ak`,
+      "PasswordAuthentication no",
+      "KbdInteractiveAuthentication no",
+      "UsePAM no",
+      "StrictModes no",
+      "AcceptEnv GIT_PROTOCOL",
+      "",
     ].join("\n"),
   );
-  const server = spawn(sshdPath, ["-D", "-f", join(folder, "config"), "-E", join(folder, "log")], { stdio: "ignore" });
+  const server = spawn(sshdPath, ["-D", "-f", join(folder, "config"), "-E", join(folder, "log")], {
+    stdio: "ignore",
+  });
   await reachable(port);
   return {
     port,
