@@ -2,6 +2,7 @@
 import type { DagSpec } from "../model/dag-spec.ts";
 import type { CommitId, DagId, RepositoryId, TenantId } from "../model/ids.ts";
 import type { Tx } from "./open.ts";
+import { storable } from "./repositories.ts";
 
 export type LiveDag = {
   readonly dag_id: DagId;
@@ -82,10 +83,10 @@ export async function publishDags(
     hash,
     environment,
     is_paused,
-    display_name: spec.display_name ?? spec.dag_id,
-    description: spec.description ?? null,
-    tags: spec.tags,
-    owners: spec.owners,
+    display_name: storable(spec.display_name ?? spec.dag_id),
+    description: spec.description === undefined ? null : storable(spec.description),
+    tags: spec.tags.map(storable),
+    owners: spec.owners.map(storable),
     level: spec.level,
     timetable: spec.timetable,
     timetable_summary,

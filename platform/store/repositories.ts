@@ -84,15 +84,24 @@ export async function listRepositories(tx: Tx, tenant: TenantId): Promise<readon
 /** Payload of each notification: `tenant/repository`. */
 export const syncChannel = "airlock_sync";
 
-/** Asks for a sync: one row and a wake-up. Asking twice before it begins is asking once. */
-export async function wantSync(tx: Tx, tenant: TenantId, repository: RepositoryId, reason: SyncReason): Promise<boolean> {
+/**
+ * Asks for a sync: one row and a wake-up. Asking twice before it begins is asking once. `quietly`: the
+ * caller syncs it himself; the row is for the case that he dies over it.
+ */
+export async function wantSync(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  reason: SyncReason,
+  how: "wake" | "quietly" = "wake",
+): Promise<boolean> {
   const asked = await tx`
     update airlock.repository
        set wanted_at = clock_timestamp(), wanted_reason = ${reason},
            last_webhook_at = case when ${reason === "webhook"} then clock_timestamp() else last_webhook_at end
      where tenant = ${tenant} and repository = ${repository} returning 1`;
   if (asked.length === 0) return false;
-  await tx`select pg_notify(${syncChannel}, ${`${tenant}/${repository}`})`;
+  if (how === "wake") await tx`select pg_notify(${syncChannel}, ${`${tenant}/${repository}`})`;
   return true;
 }
 
@@ -180,13 +189,16 @@ export async function endLease(tx: Tx, tenant: TenantId, repository: RepositoryI
   if (left[0]?.wanted === true) await tx`select pg_notify(${syncChannel}, ${`${tenant}/${repository}`})`;
 }
 
-/** System role. Turns due polls into wants; two nodes at once take different rows. Answers how many. */
+/**
+ * System role. Turns due polls, and failed syncs whose pause is over, into wants; two nodes at once take
+ * different rows. Answers how many.
+ */
 export async function wantDuePolls(tx: Tx, limit: number): Promise<number> {
   const due = await tx`
-    update airlock.repository r set wanted_at = clock_timestamp(), wanted_reason = 'poll',
+    update airlock.repository r set wanted_at = clock_timestamp(), wanted_reason = case when r.kind = 'external' then 'poll' else 'retry' end,
            next_poll_at = clock_timestamp() + interval '5 minutes'
       from (select d.tenant, d.repository from airlock.repository d
-             where d.kind = 'external' and d.next_poll_at <= clock_timestamp() and d.wanted_at is null
+             where (d.kind = 'external' or d.failures > 0) and d.next_poll_at <= clock_timestamp() and d.wanted_at is null
                and (d.lease_until is null or d.lease_until < clock_timestamp())
              order by d.next_poll_at limit ${limit} for update skip locked) due
      where r.tenant = due.tenant and r.repository = due.repository returning 1`;
@@ -197,7 +209,7 @@ export async function wantDuePolls(tx: Tx, limit: number): Promise<number> {
 export async function secondsToNextPoll(tx: Tx): Promise<number | undefined> {
   const rows = await tx<{ seconds: number | null }[]>`
     select extract(epoch from min(next_poll_at) - clock_timestamp())::float8 as seconds
-      from airlock.repository where kind = 'external'`;
+      from airlock.repository where (kind = 'external' or failures > 0) and wanted_at is null`;
   return rows[0]?.seconds ?? undefined;
 }
 

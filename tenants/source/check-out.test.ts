@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { type CommitId, known } from "../../platform/model/ids.ts";
@@ -95,6 +95,14 @@ test("two checkouts of one commit at once both succeed and leave one folder", as
   const both = await Promise.all([checkOutOf(id), checkOutOf(id)]);
   expect(both.map(({ ok }) => ok)).toEqual([true, true]);
   expect(readdirSync(bundlesDir)).toEqual([id]);
+});
+
+test("a checkout that lost a file is made again", async () => {
+  const bundle = await bundleOf(git(author, ["rev-parse", "HEAD"]));
+  chmodSync(join(bundle.dir, "dags"), 0o755);
+  rmSync(join(bundle.dir, "dags/a.py"), { force: true });
+  await bundleOf(bundle.commit);
+  expect(readFileSync(join(bundle.dir, "dags/a.py"), "utf8")).toBe("a");
 });
 
 test("symlinks and submodules are left out and reported", async () => {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, link, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, link, lstat, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Answer, bad, good } from "../../platform/model/answer.ts";
 import type { CommitId } from "../../platform/model/ids.ts";
@@ -47,7 +47,10 @@ export async function checkOut(request: CheckoutRequest): Promise<Answer<Bundle,
   if (!tree.ok) return tree;
   const dir = join(bundlesDir, commit);
   const bundle: Bundle = { dir, commit, ...tree.value };
-  if (existsSync(dir)) return good(bundle);
+  if (existsSync(dir)) {
+    if (await isWhole(bundle)) return good(bundle);
+    await removeTree(dir);
+  }
   const fresh = join(bundlesDir, `.fresh-${randomUUID()}`);
   await mkdir(fresh, { recursive: true });
   try {
@@ -64,6 +67,16 @@ export async function checkOut(request: CheckoutRequest): Promise<Answer<Bundle,
   } finally {
     if (existsSync(fresh)) await removeTree(fresh);
   }
+}
+
+/** Power may have failed over an earlier one, or the name stands for another subdirectory of the same commit. */
+async function isWhole({ dir, files }: Bundle): Promise<boolean> {
+  let whole = true;
+  await inParallel(files, async ({ path, bytes }) => {
+    const found = await lstat(join(dir, path)).catch(() => undefined);
+    if (found?.size !== bytes) whole = false;
+  });
+  return whole;
 }
 
 function foldersOf(files: readonly TreeFile[]): string[] {

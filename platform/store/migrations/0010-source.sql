@@ -29,7 +29,7 @@ create table airlock.repository (
   check ((kind = 'external') = (url is not null))
 );
 create index repository_wanted on airlock.repository (wanted_at) where wanted_at is not null;
-create index repository_poll on airlock.repository (next_poll_at) where kind = 'external';
+create index repository_poll on airlock.repository (next_poll_at) where kind = 'external' or failures > 0;
 select airlock.fence_tenant('airlock.repository');
 
 create table airlock.deploy (
