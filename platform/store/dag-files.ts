@@ -14,7 +14,11 @@ export type DagFileRow = {
   readonly good: boolean;
 };
 
-export async function readDagFiles(tx: Tx, tenant: TenantId, repository: RepositoryId): Promise<readonly DagFileRow[]> {
+export async function readDagFiles(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+): Promise<readonly DagFileRow[]> {
   return tx<DagFileRow[]>`
     select path, set_hash, input_hash, inputs, packages, dag_ids, good
       from airlock.dag_file where tenant = ${tenant} and repository = ${repository}`;
@@ -96,7 +100,11 @@ export type ImportErrorRow = {
   readonly problems: readonly FileProblem[];
 };
 
-export async function listImportErrors(tx: Tx, tenant: TenantId, repository?: RepositoryId): Promise<readonly ImportErrorRow[]> {
+export async function listImportErrors(
+  tx: Tx,
+  tenant: TenantId,
+  repository?: RepositoryId,
+): Promise<readonly ImportErrorRow[]> {
   const only = repository ?? null;
   return tx<ImportErrorRow[]>`
     select import_error::text, repository, path, commit, at, message, line, hint, traceback, problems

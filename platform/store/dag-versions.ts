@@ -12,14 +12,23 @@ export type LiveDag = {
 };
 
 /** Locks the repository until the transaction ends and says whether the lease is still `owner`'s. */
-export async function holdRepository(tx: Tx, tenant: TenantId, repository: RepositoryId, owner: string): Promise<boolean> {
+export async function holdRepository(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  owner: string,
+): Promise<boolean> {
   const held = await tx`
     select 1 from airlock.repository
      where tenant = ${tenant} and repository = ${repository} and lease_owner = ${owner} for update`;
   return held.length === 1;
 }
 
-export async function readLiveDags(tx: Tx, tenant: TenantId, repository: RepositoryId): Promise<readonly LiveDag[]> {
+export async function readLiveDags(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+): Promise<readonly LiveDag[]> {
   return tx<LiveDag[]>`
     select d.dag_id, d.path, v.hash, d.state
       from airlock.dag d join airlock.dag_version v using (tenant, dag_id, version)
@@ -32,7 +41,10 @@ export async function readForeignDags(
   tenant: TenantId,
   repository: RepositoryId,
   ids: readonly DagId[],
-): Promise<{ readonly owners: ReadonlyMap<DagId, { readonly repository: string; readonly path: string }>; readonly count: number }> {
+): Promise<{
+  readonly owners: ReadonlyMap<DagId, { readonly repository: string; readonly path: string }>;
+  readonly count: number;
+}> {
   const [rows, counted] = await Promise.all([
     tx<{ dag_id: DagId; repository: string; path: string }[]>`
       select dag_id, repository, path from airlock.dag
@@ -145,7 +157,12 @@ export async function moveDags(
 }
 
 /** Their history stays; no new run begins. */
-export async function retireDags(tx: Tx, tenant: TenantId, repository: RepositoryId, ids: readonly DagId[]): Promise<number> {
+export async function retireDags(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  ids: readonly DagId[],
+): Promise<number> {
   if (ids.length === 0) return 0;
   const retired = await tx`
     update airlock.dag set state = 'retired', next_logical_at = null, next_interval_start = null, next_interval_end = null, next_run_at = null
@@ -175,16 +192,37 @@ export async function readLastScheduled(
   tx: Tx,
   tenant: TenantId,
   ids: readonly DagId[],
-): Promise<ReadonlyMap<DagId, { readonly logical_date: Date | null; readonly interval_start: Date | null; readonly interval_end: Date | null }>> {
+): Promise<
+  ReadonlyMap<
+    DagId,
+    {
+      readonly logical_date: Date | null;
+      readonly interval_start: Date | null;
+      readonly interval_end: Date | null;
+    }
+  >
+> {
   if (ids.length === 0) return new Map();
-  const rows = await tx<{ dag_id: DagId; logical_date: Date | null; interval_start: Date | null; interval_end: Date | null }[]>`
+  const rows = await tx<
+    {
+      dag_id: DagId;
+      logical_date: Date | null;
+      interval_start: Date | null;
+      interval_end: Date | null;
+    }[]
+  >`
     select distinct on (dag_id) dag_id, logical_date, interval_start, interval_end
       from airlock.dag_run where tenant = ${tenant} and dag_id = any(${[...ids]}) and run_type = 'scheduled'
      order by dag_id, logical_date desc nulls last`;
   return new Map(rows.map(({ dag_id, ...last }) => [dag_id, last]));
 }
 
-export async function moveHead(tx: Tx, tenant: TenantId, repository: RepositoryId, commit: CommitId): Promise<void> {
+export async function moveHead(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  commit: CommitId,
+): Promise<void> {
   await tx`
     update airlock.repository
        set last_change_at = case when head_commit is distinct from ${commit} then clock_timestamp() else last_change_at end,

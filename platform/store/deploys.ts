@@ -25,7 +25,12 @@ export const deployChannel = "airlock_deploy";
 
 export async function beginDeploy(
   tx: Tx,
-  deploy: { readonly tenant: TenantId; readonly repository: RepositoryId; readonly commit: CommitId | null; readonly reason: SyncReason },
+  deploy: {
+    readonly tenant: TenantId;
+    readonly repository: RepositoryId;
+    readonly commit: CommitId | null;
+    readonly reason: SyncReason;
+  },
 ): Promise<string> {
   // Another sync of this repository cannot be under way (the lease): one that is left open died.
   await tx`
@@ -84,7 +89,13 @@ export type DeployRow = {
 /** Newest first. `before`: a deploy's number, for the next page. */
 export async function listDeploys(
   tx: Tx,
-  query: { readonly tenant: TenantId; readonly repository?: RepositoryId; readonly commit?: CommitId; readonly limit: number; readonly before?: string },
+  query: {
+    readonly tenant: TenantId;
+    readonly repository?: RepositoryId;
+    readonly commit?: CommitId;
+    readonly limit: number;
+    readonly before?: string;
+  },
 ): Promise<readonly DeployRow[]> {
   const { tenant, repository = null, commit = null, limit, before = null } = query;
   return tx<DeployRow[]>`

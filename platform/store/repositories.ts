@@ -31,7 +31,10 @@ const columns = `tenant, repository, kind, url, branch, path, credentials, webho
 /** `exists`: the tenant has a repository of this name. */
 export async function createRepository(
   tx: Tx,
-  row: Pick<RepositoryRow, "tenant" | "repository" | "kind" | "url" | "branch" | "path" | "credentials" | "webhook_secrets">,
+  row: Pick<
+    RepositoryRow,
+    "tenant" | "repository" | "kind" | "url" | "branch" | "path" | "credentials" | "webhook_secrets"
+  >,
 ): Promise<"created" | "exists"> {
   const made = await tx`
     insert into airlock.repository (tenant, repository, kind, url, branch, path, credentials, webhook_secrets)
@@ -53,7 +56,8 @@ export async function changeRepository(
 
 export async function sealCredentials(
   tx: Tx,
-  row: Pick<RepositoryRow, "tenant" | "repository"> & Partial<Pick<RepositoryRow, "credentials" | "webhook_secrets">>,
+  row: Pick<RepositoryRow, "tenant" | "repository"> &
+    Partial<Pick<RepositoryRow, "credentials" | "webhook_secrets">>,
 ): Promise<boolean> {
   const changed = await tx`
     update airlock.repository
@@ -64,19 +68,31 @@ export async function sealCredentials(
 }
 
 /** Its DAGs retire with their history kept; its files, errors and deploys go. */
-export async function removeRepository(tx: Tx, tenant: TenantId, repository: RepositoryId): Promise<boolean> {
+export async function removeRepository(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+): Promise<boolean> {
   await tx`update airlock.dag set state = 'retired', next_run_at = null where tenant = ${tenant} and repository = ${repository}`;
-  const gone = await tx`delete from airlock.repository where tenant = ${tenant} and repository = ${repository} returning 1`;
+  const gone =
+    await tx`delete from airlock.repository where tenant = ${tenant} and repository = ${repository} returning 1`;
   return gone.length === 1;
 }
 
-export async function readRepository(tx: Tx, tenant: TenantId, repository: RepositoryId): Promise<RepositoryRow | undefined> {
+export async function readRepository(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+): Promise<RepositoryRow | undefined> {
   const rows = await tx<RepositoryRow[]>`
     select ${tx.unsafe(columns)} from airlock.repository where tenant = ${tenant} and repository = ${repository}`;
   return rows[0];
 }
 
-export async function listRepositories(tx: Tx, tenant: TenantId): Promise<readonly RepositoryRow[]> {
+export async function listRepositories(
+  tx: Tx,
+  tenant: TenantId,
+): Promise<readonly RepositoryRow[]> {
   return tx<RepositoryRow[]>`
     select ${tx.unsafe(columns)} from airlock.repository where tenant = ${tenant} order by repository`;
 }
@@ -106,7 +122,12 @@ export async function wantSync(
 }
 
 /** A delivery seen in the last day asks for nothing. */
-export async function noteDelivery(tx: Tx, tenant: TenantId, repository: RepositoryId, delivery: string): Promise<"new" | "seen"> {
+export async function noteDelivery(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  delivery: string,
+): Promise<"new" | "seen"> {
   const noted = await tx`
     insert into airlock.webhook_delivery (tenant, repository, delivery) values (${tenant}, ${repository}, ${delivery})
     on conflict (tenant, repository, delivery) do update set at = clock_timestamp()
@@ -118,7 +139,11 @@ export async function forgetDeliveries(tx: Tx): Promise<void> {
   await tx`delete from airlock.webhook_delivery where at < clock_timestamp() - interval '24 hours'`;
 }
 
-export type WantedSync = { readonly tenant: TenantId; readonly repository: RepositoryId; readonly reason: SyncReason };
+export type WantedSync = {
+  readonly tenant: TenantId;
+  readonly repository: RepositoryId;
+  readonly reason: SyncReason;
+};
 
 /** System role. The longest waiting first, of active tenants, that nobody holds. Takes no lease. */
 export async function listWanted(tx: Tx, limit: number): Promise<readonly WantedSync[]> {
@@ -143,7 +168,12 @@ export type LeasedRepository = RepositoryRow & {
 };
 
 /** Undefined: it does not exist, its tenant is suspended, or another one syncs it right now. */
-export async function leaseRepository(tx: Tx, tenant: TenantId, repository: RepositoryId, lease: Lease): Promise<LeasedRepository | undefined> {
+export async function leaseRepository(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  lease: Lease,
+): Promise<LeasedRepository | undefined> {
   const rows = await tx<LeasedRepository[]>`
     with mine as (
       update airlock.repository r
@@ -158,7 +188,12 @@ export async function leaseRepository(tx: Tx, tenant: TenantId, repository: Repo
 }
 
 /** false: the lease was lost; whoever syncs must stop and write nothing more. */
-export async function renewLease(tx: Tx, tenant: TenantId, repository: RepositoryId, lease: Lease): Promise<boolean> {
+export async function renewLease(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  lease: Lease,
+): Promise<boolean> {
   const kept = await tx`
     update airlock.repository set lease_until = clock_timestamp() + make_interval(secs => ${lease.seconds})
      where tenant = ${tenant} and repository = ${repository} and lease_owner = ${lease.owner} returning 1`;
@@ -174,7 +209,13 @@ export type SyncEnd = {
 };
 
 /** Gives the lease back. A want that came after the claim stays, and wakes somebody up again. */
-export async function endLease(tx: Tx, tenant: TenantId, repository: RepositoryId, owner: string, end: SyncEnd): Promise<void> {
+export async function endLease(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  owner: string,
+  end: SyncEnd,
+): Promise<void> {
   const left = await tx<{ wanted: boolean }[]>`
     update airlock.repository
        set lease_owner = null, lease_until = null,
@@ -186,7 +227,8 @@ export async function endLease(tx: Tx, tenant: TenantId, repository: RepositoryI
            next_poll_at = clock_timestamp() + make_interval(secs => ${end.nextPollSeconds})
      where tenant = ${tenant} and repository = ${repository} and lease_owner = ${owner}
     returning wanted_at is not null as wanted`;
-  if (left[0]?.wanted === true) await tx`select pg_notify(${syncChannel}, ${`${tenant}/${repository}`})`;
+  if (left[0]?.wanted === true)
+    await tx`select pg_notify(${syncChannel}, ${`${tenant}/${repository}`})`;
 }
 
 /**
@@ -236,7 +278,12 @@ export async function noteBundle(tx: Tx, row: BundleRow): Promise<void> {
            packages = excluded.packages, environments = excluded.environments`;
 }
 
-export async function readBundle(tx: Tx, tenant: TenantId, repository: RepositoryId, commit: CommitId): Promise<BundleRow | undefined> {
+export async function readBundle(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  commit: CommitId,
+): Promise<BundleRow | undefined> {
   const rows = await tx<BundleRow[]>`
     select tenant, repository, commit, path, dags_folder, limits, packages, environments from airlock.bundle
      where tenant = ${tenant} and repository = ${repository} and commit = ${commit}`;
@@ -247,7 +294,11 @@ export async function readBundle(tx: Tx, tenant: TenantId, repository: Repositor
  * Commits whose checkout is still needed: head, the last five that were live, what live DAGs and
  * unfinished runs pin. Rows of the others go.
  */
-export async function keepNeededBundles(tx: Tx, tenant: TenantId, repository: RepositoryId): Promise<ReadonlySet<CommitId>> {
+export async function keepNeededBundles(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+): Promise<ReadonlySet<CommitId>> {
   const kept = await tx<{ commit: string }[]>`
     select head_commit as commit from airlock.repository where tenant = ${tenant} and repository = ${repository} and head_commit is not null
     union select commit from (
@@ -264,6 +315,7 @@ export async function keepNeededBundles(tx: Tx, tenant: TenantId, repository: Re
 }
 
 /** Postgres refuses text with NUL and lone surrogates; what tenants wrote is shown without them. */
-export const storable = (text: string): string => text.replaceAll("\u0000", "\ufffd").toWellFormed();
+export const storable = (text: string): string =>
+  text.replaceAll("\u0000", "\ufffd").toWellFormed();
 
 export const isUniqueViolation = (error: unknown): boolean => codeOf(error) === "23505";

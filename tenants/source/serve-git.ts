@@ -295,9 +295,7 @@ function countUpTo(bytesMax: number, child: ChildProcess): Transform {
 const headBytesMax = 16 * 1024;
 
 /** CGI's head (`Status:`, headers, blank line); the rest stays in the stream. */
-async function readHead(
-  output: NodeJS.ReadableStream,
-): Promise<
+async function readHead(output: NodeJS.ReadableStream): Promise<
   | {
       readonly status: number;
       readonly headers: Record<string, string>;

@@ -32,7 +32,8 @@ export function inputHash(inputs: readonly string[], blobs: Blobs): string {
     else {
       const prefix = input === "/" ? "" : input;
       hash.update(`${input}\0folder\n`);
-      for (const [path, blob] of blobs) if (path.startsWith(prefix)) hash.update(`${path}\0${blob}\n`);
+      for (const [path, blob] of blobs)
+        if (path.startsWith(prefix)) hash.update(`${path}\0${blob}\n`);
     }
   }
   return hash.digest("hex");
@@ -48,11 +49,21 @@ export type ParseSetting = {
 
 export const setHash = (inputs: string, setting: ParseSetting): string =>
   createHash("sha256")
-    .update(JSON.stringify([inputs, setting.environment, setting.guestVersion, setting.dagsFolder, setting.level]))
+    .update(
+      JSON.stringify([
+        inputs,
+        setting.environment,
+        setting.guestVersion,
+        setting.dagsFolder,
+        setting.level,
+      ]),
+    )
     .digest("hex");
 
 export const versionHash = (spec: Json, inputs: string): string =>
-  createHash("sha256").update(`${canonical(spec)}\n${inputs}`).digest("hex");
+  createHash("sha256")
+    .update(`${canonical(spec)}\n${inputs}`)
+    .digest("hex");
 
 /** JSON with sorted keys: the same spec is the same text whatever order a guest wrote it in. */
 export function canonical(value: Json): string {

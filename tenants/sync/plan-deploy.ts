@@ -35,8 +35,16 @@ export type DeployPlan = {
   /** Same version, new checkout. */
   readonly move: readonly { readonly dag_id: DagId; readonly path: string }[];
   readonly retire: readonly DagId[];
-  readonly badFiles: readonly { readonly path: string; readonly problems: readonly FileProblem[] }[];
-  readonly counts: { readonly new: number; readonly changed: number; readonly unchanged: number; readonly removed: number };
+  readonly badFiles: readonly {
+    readonly path: string;
+    readonly problems: readonly FileProblem[];
+  }[];
+  readonly counts: {
+    readonly new: number;
+    readonly changed: number;
+    readonly unchanged: number;
+    readonly removed: number;
+  };
 };
 
 /** A file is good or bad as a whole: with one bad DAG in it, none of it moves, and its last good version stays. */
@@ -50,7 +58,8 @@ export function planDeploy(facts: DeployFacts): DeployPlan {
       bad.set(finding.path, finding.problems);
       continue;
     }
-    const ids = finding.kind === "parsed" ? finding.dags.map(({ spec }) => spec.dag_id) : finding.dagIds;
+    const ids =
+      finding.kind === "parsed" ? finding.dags.map(({ spec }) => spec.dag_id) : finding.dagIds;
     const problems = claimProblems(ids, claims, facts);
     if (problems.length > 0) {
       bad.set(finding.path, problems);
@@ -60,11 +69,22 @@ export function planDeploy(facts: DeployFacts): DeployPlan {
     good.push(finding);
   }
 
-  const badFiles = [...bad].map(([path, problems]) => ({ path, problems })).toSorted((a, b) => (a.path < b.path ? -1 : 1));
-  const kept = facts.live.filter(({ dag_id, path, state }) => state === "active" && !claims.has(dag_id) && bad.has(path));
+  const badFiles = [...bad]
+    .map(([path, problems]) => ({ path, problems }))
+    .toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  const kept = facts.live.filter(
+    ({ dag_id, path, state }) => state === "active" && !claims.has(dag_id) && bad.has(path),
+  );
   if (good.length === 0 && badFiles.length > 0) {
     const active = facts.live.filter(({ state }) => state === "active").length;
-    return { state: "failed", publish: [], move: [], retire: [], badFiles, counts: { new: 0, changed: 0, unchanged: active, removed: 0 } };
+    return {
+      state: "failed",
+      publish: [],
+      move: [],
+      retire: [],
+      badFiles,
+      counts: { new: 0, changed: 0, unchanged: active, removed: 0 },
+    };
   }
 
   const publish: (FoundDag & { path: string })[] = [];
@@ -77,7 +97,8 @@ export function planDeploy(facts: DeployFacts): DeployPlan {
     }
     for (const dag of finding.dags) {
       const before = live.get(dag.spec.dag_id);
-      if (before?.state === "active" && before.hash === dag.hash) move.push({ dag_id: dag.spec.dag_id, path: finding.path });
+      if (before?.state === "active" && before.hash === dag.hash)
+        move.push({ dag_id: dag.spec.dag_id, path: finding.path });
       else {
         publish.push({ ...dag, path: finding.path });
         if (before?.state !== "active") fresh += 1;
@@ -85,7 +106,9 @@ export function planDeploy(facts: DeployFacts): DeployPlan {
     }
   }
   const retire = facts.live
-    .filter(({ dag_id, path, state }) => state === "active" && !claims.has(dag_id) && !bad.has(path))
+    .filter(
+      ({ dag_id, path, state }) => state === "active" && !claims.has(dag_id) && !bad.has(path),
+    )
     .map(({ dag_id }) => dag_id);
   return {
     state: "live",
@@ -93,16 +116,27 @@ export function planDeploy(facts: DeployFacts): DeployPlan {
     move,
     retire,
     badFiles,
-    counts: { new: fresh, changed: publish.length - fresh, unchanged: move.length + kept.length, removed: retire.length },
+    counts: {
+      new: fresh,
+      changed: publish.length - fresh,
+      unchanged: move.length + kept.length,
+      removed: retire.length,
+    },
   };
 }
 
 /** Who has a DAG live keeps it against a newcomer that uses the same id; beyond that, by path. */
-function inOrderOfClaim(findings: readonly FileFinding[], live: ReadonlyMap<DagId, LiveDagFacts>): readonly FileFinding[] {
+function inOrderOfClaim(
+  findings: readonly FileFinding[],
+  live: ReadonlyMap<DagId, LiveDagFacts>,
+): readonly FileFinding[] {
   const isHolder = (finding: FileFinding): boolean => {
     if (finding.kind === "bad") return false;
-    const ids = finding.kind === "parsed" ? finding.dags.map(({ spec }) => spec.dag_id) : finding.dagIds;
-    return ids.some((id) => live.get(id)?.state === "active" && live.get(id)?.path === finding.path);
+    const ids =
+      finding.kind === "parsed" ? finding.dags.map(({ spec }) => spec.dag_id) : finding.dagIds;
+    return ids.some(
+      (id) => live.get(id)?.state === "active" && live.get(id)?.path === finding.path,
+    );
   };
   return findings
     .map((finding) => ({ finding, rank: isHolder(finding) ? 0 : 1 }))
@@ -110,18 +144,37 @@ function inOrderOfClaim(findings: readonly FileFinding[], live: ReadonlyMap<DagI
     .map(({ finding }) => finding);
 }
 
-function claimProblems(ids: readonly DagId[], claims: ReadonlyMap<DagId, string>, facts: DeployFacts): FileProblem[] {
+function claimProblems(
+  ids: readonly DagId[],
+  claims: ReadonlyMap<DagId, string>,
+  facts: DeployFacts,
+): FileProblem[] {
   const problems: FileProblem[] = [];
   const own = new Set<DagId>();
   for (const id of ids) {
     const other = facts.foreign.get(id);
     const path = claims.get(id);
-    if (own.has(id)) problems.push({ message: `the file defines the DAG ${id} twice`, hint: "give each DAG an id of its own" });
-    else if (path !== undefined) problems.push({ message: `the DAG ${id} is already defined in ${path}`, hint: "give one of them another id" });
-    else if (other) problems.push({ message: `the DAG ${id} is already defined in ${other.path} of the repository ${other.repository}`, hint: "give one of them another id, or remove it there first" });
+    if (own.has(id))
+      problems.push({
+        message: `the file defines the DAG ${id} twice`,
+        hint: "give each DAG an id of its own",
+      });
+    else if (path !== undefined)
+      problems.push({
+        message: `the DAG ${id} is already defined in ${path}`,
+        hint: "give one of them another id",
+      });
+    else if (other)
+      problems.push({
+        message: `the DAG ${id} is already defined in ${other.path} of the repository ${other.repository}`,
+        hint: "give one of them another id, or remove it there first",
+      });
     own.add(id);
   }
   if (problems.length === 0 && facts.foreignCount + claims.size + own.size > facts.dagsMax)
-    problems.push({ message: `a tenant may have ${facts.dagsMax} DAGs; this file is beyond that`, hint: "remove DAGs that nobody needs, or ask an admin for a second tenant" });
+    problems.push({
+      message: `a tenant may have ${facts.dagsMax} DAGs; this file is beyond that`,
+      hint: "remove DAGs that nobody needs, or ask an admin for a second tenant",
+    });
   return problems;
 }

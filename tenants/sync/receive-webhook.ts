@@ -11,25 +11,39 @@ export type WebhookAnswer = {
 
 /** For POST /t/{tenant}/hooks/git/{repository}. The caller stops reading the body past `webhookBytesMax` + 1. */
 export async function receiveWebhook(
-  request: { readonly tenant: TenantId; readonly repository: RepositoryId; readonly headers: WebhookHeaders; readonly body: Buffer },
+  request: {
+    readonly tenant: TenantId;
+    readonly repository: RepositoryId;
+    readonly headers: WebhookHeaders;
+    readonly body: Buffer;
+  },
   deps: {
     readonly store: Store;
     /** The valid secrets of a repository, opened. */
-    webhookSecrets(tenant: TenantId, repository: RepositoryId, sealed: Buffer): Promise<readonly string[]>;
+    webhookSecrets(
+      tenant: TenantId,
+      repository: RepositoryId,
+      sealed: Buffer,
+    ): Promise<readonly string[]>;
     now(): Date;
   },
 ): Promise<WebhookAnswer> {
   const { tenant, repository, headers, body } = request;
-  if (body.length > webhookBytesMax) return { status: 413, detail: "A webhook may have at most 1 MiB." };
+  if (body.length > webhookBytesMax)
+    return { status: 413, detail: "A webhook may have at most 1 MiB." };
   const row = await deps.store.tx(tenant, (tx) => readRepository(tx, tenant, repository));
   if (!row) return { status: 404, detail: "There is no such repository." };
-  const secrets = row.webhook_secrets === null ? [] : await deps.webhookSecrets(tenant, repository, row.webhook_secrets);
+  const secrets =
+    row.webhook_secrets === null
+      ? []
+      : await deps.webhookSecrets(tenant, repository, row.webhook_secrets);
   const verdict = verifyWebhook(headers, body, secrets, deps.now().getTime());
   if (verdict.kind === "refused") return { status: 401, detail: `Refused: ${verdict.reason}.` };
   return deps.store.tx(tenant, async (tx): Promise<WebhookAnswer> => {
     if ((await noteDelivery(tx, tenant, repository, verdict.delivery)) === "seen")
       return { status: 200, detail: "This delivery was seen before." };
-    if (verdict.event !== "push") return { status: 200, detail: "Heard; only pushes ask for a sync." };
+    if (verdict.event !== "push")
+      return { status: 200, detail: "Heard; only pushes ask for a sync." };
     await wantSync(tx, tenant, repository, "webhook");
     return { status: 202, detail: "A sync was asked for." };
   });

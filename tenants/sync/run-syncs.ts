@@ -4,12 +4,24 @@
  */
 import type { RepositoryId, TenantId } from "../../platform/model/ids.ts";
 import { isAway } from "../../platform/store/open.ts";
-import { forgetDeliveries, listWanted, secondsToNextPoll, syncChannel, wantDuePolls, wantSync } from "../../platform/store/repositories.ts";
+import {
+  forgetDeliveries,
+  listWanted,
+  secondsToNextPoll,
+  syncChannel,
+  wantDuePolls,
+  wantSync,
+} from "../../platform/store/repositories.ts";
 import { type DeployResult, type SyncDeps, syncRepository } from "./sync-repository.ts";
 
 export type Syncs = {
   /** Syncs it now, ahead of the queue; joins a sync of this process that has not begun yet. */
-  now(tenant: TenantId, repository: RepositoryId, reason: "push" | "asked", listener?: SyncListener): Promise<DeployResult>;
+  now(
+    tenant: TenantId,
+    repository: RepositoryId,
+    reason: "push" | "asked",
+    listener?: SyncListener,
+  ): Promise<DeployResult>;
   /** Looks for wants and due polls at once. */
   wake(): void;
   /** No new sync begins; those under way end by themselves or, after `graceMs`, are stopped. */
@@ -20,7 +32,10 @@ export type SyncListener = { readonly onLine?: (line: string) => void };
 
 const idleSecondsMax = 30;
 
-export async function runSyncs(deps: SyncDeps, options: { readonly concurrency: number }): Promise<Syncs> {
+export async function runSyncs(
+  deps: SyncDeps,
+  options: { readonly concurrency: number },
+): Promise<Syncs> {
   const stop = new AbortController();
   const running = new Map<string, Promise<unknown>>();
   let closing = false;
@@ -49,7 +64,10 @@ export async function runSyncs(deps: SyncDeps, options: { readonly concurrency: 
     try {
       const { wanted, next } = await deps.store.system(async (tx) => {
         await wantDuePolls(tx, 200);
-        const [rows, seconds] = await Promise.all([listWanted(tx, options.concurrency * 4), secondsToNextPoll(tx)]);
+        const [rows, seconds] = await Promise.all([
+          listWanted(tx, options.concurrency * 4),
+          secondsToNextPoll(tx),
+        ]);
         await forgetDeliveries(tx);
         return { wanted: rows, next: seconds };
       });
@@ -58,11 +76,16 @@ export async function runSyncs(deps: SyncDeps, options: { readonly concurrency: 
         const key = `${tenant}/${repository}`;
         if (running.has(key)) continue;
         if (running.size >= options.concurrency) break;
-        begin(key, () => syncRepository({ tenant, repository, signal: stop.signal }, deps).catch(() => undefined));
+        begin(key, () =>
+          syncRepository({ tenant, repository, signal: stop.signal }, deps).catch(() => undefined),
+        );
       }
     } catch (error) {
       sleepSeconds = 1;
-      deps.log[isAway(error) ? "warn" : "error"]({ err: error }, "cannot look for repositories to sync");
+      deps.log[isAway(error) ? "warn" : "error"](
+        { err: error },
+        "cannot look for repositories to sync",
+      );
     }
     if (!closing) timer = setTimeout(wake, sleepSeconds * 1000);
   };
@@ -94,8 +117,13 @@ export async function runSyncs(deps: SyncDeps, options: { readonly concurrency: 
         return new Promise<DeployResult>((resolve, reject) => {
           begin(key, async () => {
             // The row first: if this process dies, or another one holds the repository, the push is not forgotten.
-            await deps.store.tx(tenant, (tx) => wantSync(tx, tenant, repository, reason, "quietly"));
-            return syncRepository({ tenant, repository, reason, signal: stop.signal, ...listener, onDone: resolve }, deps);
+            await deps.store.tx(tenant, (tx) =>
+              wantSync(tx, tenant, repository, reason, "quietly"),
+            );
+            return syncRepository(
+              { tenant, repository, reason, signal: stop.signal, ...listener, onDone: resolve },
+              deps,
+            );
           }).then(resolve, reject);
         });
       }
