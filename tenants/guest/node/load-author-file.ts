@@ -3,7 +3,7 @@
  * from the tenant's environment. Notes what was read, because the DAG's version is a hash over it.
  */
 import { existsSync, realpathSync } from "node:fs";
-import { registerHooks, stripTypeScriptTypes } from "node:module";
+import { registerHooks } from "node:module";
 import { isAbsolute, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import * as sdk from "../sdk/airlock.ts";
@@ -38,7 +38,7 @@ export function watchImports(bundle: string, environment: string | undefined): I
     resolve(specifier, context, next) {
       if (specifier === "airlock") return { url: sdkUrl, format: "module", shortCircuit: true };
       if (imports.inline.has(specifier))
-        return { url: specifier, format: "module", shortCircuit: true };
+        return { url: specifier, format: "module-typescript", shortCircuit: true };
       const bare = /^(?![./]|node:|file:|data:)/.test(specifier);
       try {
         const found = next(specifier, context);
@@ -78,11 +78,7 @@ export function watchImports(bundle: string, environment: string | undefined): I
       }
       const inline = imports.inline.get(url);
       if (inline !== undefined)
-        return {
-          format: "module",
-          shortCircuit: true,
-          source: stripTypeScriptTypes(inline),
-        };
+        return { format: "module-typescript", shortCircuit: true, source: inline };
       const path = url.startsWith("file:") ? fileURLToPath(url.split(/[?#]/)[0] ?? url) : undefined;
       const own = path === undefined ? undefined : insideOf(root, path);
       if (own === undefined) return next(url, context);

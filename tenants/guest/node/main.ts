@@ -16,11 +16,13 @@ import { type Body, type Line, writeThrough } from "./line.ts";
 import { bundleFile, type Imports, insideOf, watchImports } from "./load-author-file.ts";
 import { type FileFacts, parseFile } from "./parse-file.ts";
 import { ending, type Job, runAttempt } from "./run-attempt.ts";
+import { typescriptJob } from "./typescript-job.ts";
 
 // Kept from before any code of the author's: what ends the process must not be theirs to replace.
 const exit = process.exit.bind(process);
 const { setTimeout: startTimer } = globalThis;
 const stopGraceMs = 4000;
+const versions = { node: process.versions.node, guest: "1" };
 
 type StartArguments = {
   readonly socket: string;
@@ -34,6 +36,7 @@ await serve(readArguments());
 
 async function serve(given: StartArguments): Promise<void> {
   const imports = watchImports(given.bundle, given.environment);
+  await warm(given, imports);
   for await (const message of controlFrames()) {
     switch (message["type"]) {
       case "preload":
@@ -55,8 +58,6 @@ async function serve(given: StartArguments): Promise<void> {
   }
   exit(0);
 }
-
-const versions = { node: process.versions.node, guest: "1" };
 
 function readArguments(): StartArguments {
   const { values } = parseArgs({
@@ -83,9 +84,9 @@ async function* controlFrames(): AsyncGenerator<{ readonly [field: string]: unkn
     }
 }
 
-const control = (body: Body): void => {
+function control(body: Body): void {
   writeThrough(1, frame(body));
-};
+}
 
 /** Packages of the environment; `airlock:yaml` is our own part that runs YAML tasks, as parses report it. */
 async function preload(
@@ -99,8 +100,8 @@ async function preload(
   for (const name of names) {
     try {
       if (name === "airlock:yaml") {
-        await import("../yaml/yaml-job.ts");
-        await import("../yaml/render-template.ts").then((templates) => templates.warm());
+        const yaml = await import("../yaml/yaml-job.ts");
+        yaml.warm();
       } else {
         // Imported from where the author's files stand, so that it is the copy they will get.
         const from = pathToFileURL(`${given.bundle}/preload-${preloaded.length}.mjs`).href;
@@ -235,7 +236,6 @@ async function prepare(
         ? `${start.dag_file} no longer declares the DAG "${start.dag_id}"`
         : `the DAG "${start.dag_id}" no longer has a task "${start.task_id}"`,
     );
-  const { typescriptJob } = await import("./typescript-job.ts");
   return {
     job: typescriptJob(inside, task, start, tools),
     context: attemptContext(start, inside.readParams(start.run.params), line, signal),
@@ -259,6 +259,25 @@ function readStart(details: { readonly [field: string]: unknown }): AttemptStart
     throw new TypeError("start details without what our own guests need (airlock)");
   // The supervisor wrote it from the house's own words.
   return start as AttemptStart;
+}
+
+/**
+ * What every attempt would pay for once, paid while nobody waits: the first import of a TypeScript file costs
+ * 15 ms (the type stripper is WebAssembly of its own), the first time zone another 10, the next ones nothing.
+ */
+async function warm(given: StartArguments, imports: Imports): Promise<void> {
+  const url = pathToFileURL(`${given.bundle}/.warm.dag.ts`).href;
+  imports.inline.set(
+    url,
+    `import { cron, dag } from "airlock";
+     export default dag({
+       id: "warm",
+       schedule: cron("0 0 * * *", { tz: "Europe/Zurich" }),
+       build({ task }) { const a: unknown = task("a", { run: () => 1 }); },
+     });`,
+  );
+  await import(url);
+  takeRegistered();
 }
 
 /** Node's notes on experiments are about our choices, not the author's. */

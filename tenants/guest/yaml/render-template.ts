@@ -46,11 +46,6 @@ export function syntaxProblem(
   }
 }
 
-/** Loads the engine before it is needed: 10 ms that a spare can spend while nobody waits. */
-export function warm(): void {
-  environment();
-}
-
 let ready: Environment | undefined;
 let loaded = false;
 

@@ -19,8 +19,11 @@ export async function runBash(raw: unknown, operation: Operation): Promise<unkno
   const args = argsOf(raw);
   const command = textArg(args, "command");
   const { result, lastLine } = await runProgram(
-    ["bash", "sh"],
-    ["-c", command],
+    // bash takes a socket on its standard input for a remote login and would read start-up files.
+    [
+      ["bash", "--norc", "--noprofile", "-c", command],
+      ["sh", "-c", command],
+    ],
     args,
     operation,
   );
@@ -43,8 +46,7 @@ export async function runPython(raw: unknown, operation: Operation): Promise<unk
   const path =
     script === undefined ? inline : requiredFile(operation.root, operation.dagFile, script);
   const { result } = await runProgram(
-    [process.env["AIRLOCK_PYTHON"] ?? "python3"],
-    ["-c", pythonRunner, path],
+    [[process.env["AIRLOCK_PYTHON"] ?? "python3", "-c", pythonRunner, path]],
     args,
     operation,
   );
@@ -91,8 +93,7 @@ type Ended = {
 };
 
 async function runProgram(
-  programs: readonly string[],
-  argv: readonly string[],
+  programs: readonly (readonly string[])[],
   args: Args,
   operation: Operation,
 ): Promise<Ended> {
@@ -111,7 +112,7 @@ async function runProgram(
     AIRLOCK_BUNDLE: root,
   };
   const cwd = join(root, dirname(dagFile));
-  const ended = await start(programs, argv, env, cwd, input, context.signal);
+  const ended = await start(programs, env, cwd, input, context.signal);
   if (context.signal.aborted) throw context.signal.reason;
   if (ended.code === skipExitCode) throw skip(`exit code ${skipExitCode}`);
   if (ended.code !== 0) {
@@ -160,13 +161,13 @@ type Exit = {
 
 /** The first of the programs that exists. What it prints is passed on as it comes. */
 async function start(
-  [program, ...others]: readonly string[],
-  argv: readonly string[],
+  [first, ...others]: readonly (readonly string[])[],
   env: NodeJS.ProcessEnv,
   cwd: string,
   input: string,
   signal: AbortSignal,
 ): Promise<Exit> {
+  const [program, ...argv] = first ?? [];
   if (program === undefined) throw new Error("no program to start");
   try {
     return await new Promise<Exit>((resolve, reject) => {
@@ -201,7 +202,7 @@ async function start(
     });
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (missing && others.length > 0) return start(others, argv, env, cwd, input, signal);
+    if (missing && others.length > 0) return start(others, env, cwd, input, signal);
     if (missing) throw new Error(`${program} is not installed where this task runs`, { cause: error });
     throw error;
   }
