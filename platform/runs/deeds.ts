@@ -1,9 +1,9 @@
 /** What people and programs do to runs: trigger, clear, mark, stop, pause, delete. Each is a knock at the door. */
 import { randomBytes } from "node:crypto";
 import type { CompiledDag } from "../engine/compile-dag.ts";
-import { manualInterval } from "../engine/next-run.ts";
 import { type ClearOptions, planClear, planMark } from "../engine/plan-clear.ts";
-import { manualRunId } from "../engine/run-ids.ts";
+import { isReservedRunId, runIdOf } from "../engine/run-id.ts";
+import { manualInterval } from "../engine/timetable.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
 import type { DagSpec } from "../model/dag-spec.ts";
 import { type DagId, known, type RunKey, readRunId, type TenantId } from "../model/ids.ts";
@@ -82,7 +82,7 @@ export function openDeeds(deps: DeedDeps) {
         readonly conf: JsonObject;
         readonly note: string | undefined;
         readonly user: string;
-        readonly triggered_by: "rest_api" | "ui" | "cli";
+        readonly triggered_by: "rest_api" | "ui" | "cli" | "operator";
       },
     ): Outcome<{ readonly run_id: string }> {
       const dagId = known.dag(run.dag_id);
