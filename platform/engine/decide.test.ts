@@ -56,19 +56,17 @@ test("a thousand mapped instances feed a thousand mapped ones without a million 
 });
 
 test("a run of 10,000 tasks starts in one turn, from nothing loaded", () => {
-  const run = started(
-    dagSpec(Array.from({ length: 10_000 }, (_, i) => ({ task_id: `t${i}` }))),
-  );
+  const run = started(dagSpec(Array.from({ length: 10_000 }, (_, i) => ({ task_id: `t${i}` }))));
   expect(run.instances().filter((row) => row.state === "scheduled")).toHaveLength(10_000);
 });
 
 test("a line of inline tasks runs to its end in the turn that starts it", () => {
-  const run = opened(
-    dagSpec(line(2000).tasks.map((task) => ({ ...task, runs_in: "inline" }))),
-  );
+  const run = opened(dagSpec(line(2000).tasks.map((task) => ({ ...task, runs_in: "inline" }))));
   const decisions = run.turn([{ kind: "run_started" }], 5);
   expect(decisions.run).toMatchObject({ state: "success", ended: "success", unfinished: 0 });
-  expect(decisions.created.every((row) => row.state === "success" && row.try_number === 1)).toBe(true);
+  expect(decisions.created.every((row) => row.state === "success" && row.try_number === 1)).toBe(
+    true,
+  );
   expect(run.loads).toBe(1);
 });
 
@@ -241,7 +239,9 @@ test("a cleared running task restarts only once its old attempt has gone", () =>
   const run = started(dagSpec([{ task_id: "a", retries: 1 }]));
   begin(run, "a");
   const cleared = run.turn([{ kind: "instances_cleared", keys: [key("a")] }], 1);
-  expect(cleared.states).toMatchObject([{ to: "restarting", stop: true, cleared: true, max_tries: 2 }]);
+  expect(cleared.states).toMatchObject([
+    { to: "restarting", stop: true, cleared: true, max_tries: 2 },
+  ]);
   run.turn([{ kind: "attempt_stopped", ...key("a"), try_number: 1 }], 2);
   expect(run.instance(key("a"))).toMatchObject({ state: "scheduled", try_number: 2, max_tries: 2 });
 });
@@ -270,7 +270,11 @@ test("a cleared task that a branch did not follow is skipped again", () => {
   );
   begin(run, "b");
   run.turn([{ ...succeeded("b"), skip: { followed: ["x"] } }], 1);
-  expect([state(run, "x"), state(run, "y"), state(run, "j")]).toEqual(["scheduled", "skipped", null]);
+  expect([state(run, "x"), state(run, "y"), state(run, "j")]).toEqual([
+    "scheduled",
+    "skipped",
+    null,
+  ]);
   run.turn([{ kind: "instances_cleared", keys: [key("y")] }], 2);
   expect(state(run, "y")).toBe("skipped");
   run.turn([{ kind: "instances_cleared", keys: [key("b"), key("y")] }], 3);
@@ -319,7 +323,11 @@ test("a guest cannot skip what does not come after its task, nor a teardown", ()
   );
   begin(run, "c");
   run.turn([{ ...succeeded("c"), skip: { skipped: ["x", "t", "later", "nowhere"] } }], 1);
-  expect([state(run, "x"), state(run, "t"), state(run, "later")]).toEqual(["skipped", "scheduled", null]);
+  expect([state(run, "x"), state(run, "t"), state(run, "later")]).toEqual([
+    "skipped",
+    "scheduled",
+    null,
+  ]);
 });
 
 test("what it maps over decides how many; nothing is skipped, too much fails", () => {
@@ -353,7 +361,10 @@ test("a source that pushes no length fails and says who maps over it", () => {
   );
   begin(run, "src");
   const decisions = run.turn([succeeded("src")], 1);
-  expect(decisions.states[0]).toMatchObject({ to: "failed", reason: expect.stringContaining("m maps over it") });
+  expect(decisions.states[0]).toMatchObject({
+    to: "failed",
+    reason: expect.stringContaining("m maps over it"),
+  });
 });
 
 test("a re-run source that answers with fewer elements removes the rest, with more adds them", () => {
@@ -366,14 +377,21 @@ test("a re-run source that answers with fewer elements removes the rest, with mo
   const again = (mapped_length: number): string[] => {
     const row = run.instance(key("src"));
     if (row?.state !== "scheduled") {
-      run.turn([{ kind: "instances_cleared", keys: run.instances().filter((r) => r.state !== "removed") }], 1);
+      run.turn(
+        [{ kind: "instances_cleared", keys: run.instances().filter((r) => r.state !== "removed") }],
+        1,
+      );
       if (run.run.state === "queued") run.turn([{ kind: "run_started" }], 1);
     }
     begin(run, "src");
     const try_number = run.instance(key("src"))?.try_number ?? 0;
     run.turn([{ ...succeeded("src"), try_number, mapped_length }], 2);
     check(run);
-    return run.instances().filter((r) => r.task_id === "m").map((r) => `${r.map_index} ${r.state}`).toSorted();
+    return run
+      .instances()
+      .filter((r) => r.task_id === "m")
+      .map((r) => `${r.map_index} ${r.state}`)
+      .toSorted();
   };
   expect(again(3)).toEqual(["0 scheduled", "1 scheduled", "2 scheduled"]);
   for (const i of [0, 1, 2]) {
@@ -401,7 +419,11 @@ test("in a mapped group index i waits for index i only", () => {
   begin(run, "g.a", 1);
   run.turn([succeeded("g.a", 1)], 2);
   expect(run.loads).toBe(1);
-  const b = () => run.instances().filter((row) => row.task_id === "g.b").map((row) => row.state);
+  const b = () =>
+    run
+      .instances()
+      .filter((row) => row.task_id === "g.b")
+      .map((row) => row.state);
   expect(b()).toEqual([null, "scheduled", null]);
   for (const i of [0, 2]) {
     begin(run, "g.a", i);
@@ -414,7 +436,12 @@ test("in a mapped group index i waits for index i only", () => {
 
 test("depends_on_past waits for the run before, and is woken by it", () => {
   const spec = dagSpec([{ task_id: "a", depends_on_past: true }]);
-  let past: PastRow = { task_id: known.task("a"), first: false, states: ["running"], downstream_states: [] };
+  let past: PastRow = {
+    task_id: known.task("a"),
+    first: false,
+    states: ["running"],
+    downstream_states: [],
+  };
   const run = opened(spec, () => past);
   run.turn([{ kind: "run_started" }], 1);
   expect(state(run, "a")).toBe(null);
@@ -431,11 +458,7 @@ test("a new DAG version adds tasks, removes vanished ones and counts anew", () =
   const run = started(line(3));
   finish(run, "t0");
   run.dag = compileDag(
-    dagSpec([
-      { task_id: "t0", downstream: ["t2", "new"] },
-      { task_id: "t2" },
-      { task_id: "new" },
-    ]),
+    dagSpec([{ task_id: "t0", downstream: ["t2", "new"] }, { task_id: "t2" }, { task_id: "new" }]),
   );
   run.turn([{ kind: "dag_changed" }], 2);
   expect(["t0", "t1", "t2", "new"].map((name) => state(run, name))).toEqual([
@@ -471,7 +494,10 @@ test("a wrong counter is found by the deadlock check, put right, and the run goe
   begin(run, "t0");
   const decisions = decided(run, [succeeded("t0")]);
   // As if the write of the successor's state had been lost with its counters.
-  run.write({ ...decisions, counters: [], states: decisions.states.filter((s) => s.task_id === "t0") }, 1);
+  run.write(
+    { ...decisions, counters: [], states: decisions.states.filter((s) => s.task_id === "t0") },
+    1,
+  );
   expect(state(run, "t1")).toBe(null);
   run.turn([{ kind: "deadlock_check" }], 2);
   expect(state(run, "t1")).toBe("scheduled");
@@ -535,17 +561,23 @@ const empty: RunDecisions = {
   past_changed: [],
 };
 
-const literal = (length: number) => ({ kind: "product" as const, sources: [{ kind: "literal" as const, length }] });
+const literal = (length: number) => ({
+  kind: "product" as const,
+  sources: [{ kind: "literal" as const, length }],
+});
 const from = (task: string) => ({
   kind: "product" as const,
   sources: [{ kind: "task" as const, task_id: known.task(task), key: "return_value" }],
 });
 const line = (size: number): DagSpec =>
   dagSpec(
-    Array.from({ length: size }, (_, i): TaskSketch => ({
-      task_id: `t${i}`,
-      downstream: i + 1 < size ? [`t${i + 1}`] : [],
-    })),
+    Array.from(
+      { length: size },
+      (_, i): TaskSketch => ({
+        task_id: `t${i}`,
+        downstream: i + 1 < size ? [`t${i + 1}`] : [],
+      }),
+    ),
   );
 
 const opened = (spec: DagSpec, past?: () => PastRow): RunInMemory =>
@@ -562,7 +594,13 @@ const state = (run: RunInMemory, task: string, index = -1) => run.instance(key(t
 const succeeded = (task: string, index = -1) =>
   ({ kind: "attempt_succeeded", ...key(task, index), try_number: 1 }) as const;
 const failed = (task: string, index = -1) =>
-  ({ kind: "attempt_failed", ...key(task, index), try_number: 1, retryable: true, reason: "x" }) as const;
+  ({
+    kind: "attempt_failed",
+    ...key(task, index),
+    try_number: 1,
+    retryable: true,
+    reason: "x",
+  }) as const;
 
 function begin(run: RunInMemory, task: string, index = -1): void {
   run.move(key(task, index), "scheduled", "queued");
@@ -589,7 +627,13 @@ function check(run: RunInMemory): void {
   const isZero = (row: object): boolean =>
     Object.keys(noCounts).every((name) => (row as Record<string, unknown>)[name] === 0);
   const text = (rows: readonly object[]): string[] =>
-    rows.filter((row) => !isZero(row)).map((row) => JSON.stringify(Object.entries(row).toSorted())).toSorted();
+    rows
+      .filter((row) => !isZero(row))
+      .map((row) => JSON.stringify(Object.entries(row).toSorted()))
+      .toSorted();
   expect(text(run.counters())).toEqual(text(counted));
-  expect(run.run).toMatchObject({ unfinished: found.unfinished, failed_leaves: found.failedLeaves });
+  expect(run.run).toMatchObject({
+    unfinished: found.unfinished,
+    failed_leaves: found.failedLeaves,
+  });
 }

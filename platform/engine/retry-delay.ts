@@ -1,5 +1,6 @@
 import type { TaskSpec } from "../model/dag-spec.ts";
 import type { SemanticsLevel } from "../model/states.ts";
+import { isoOf } from "./run-id.ts";
 import { sha1Hex } from "./sha1.ts";
 
 const retryDelaySecondsMax = 24 * 60 * 60;
@@ -34,10 +35,6 @@ export function retryDelayMs(
   return Math.min(capped, task.max_retry_delay_s ?? Number.MAX_SAFE_INTEGER / 1000) * 1000;
 }
 
-/** `str(datetime)` in UTC: `2026-01-01 00:00:00+00:00`, with six decimals only if there are any. */
-function pythonDate(ms: number | undefined): string {
-  if (ms === undefined) return "None";
-  const iso = new Date(ms).toISOString();
-  const fraction = ms % 1000 === 0 ? "" : `${iso.slice(19, 23)}000`;
-  return `${iso.slice(0, 10)} ${iso.slice(11, 19)}${fraction}+00:00`;
-}
+/** `str(datetime)` in UTC: `2026-01-01 00:00:00+00:00`. */
+const pythonDate = (ms: number | undefined): string =>
+  ms === undefined ? "None" : isoOf(ms).replace("T", " ");

@@ -89,9 +89,33 @@ test("generation 1.10 skips one_success when nothing succeeded", () => {
 });
 
 test("whatever changes a verdict is a crossing, for every rule and every step of one upstream", () => {
-  const rests = ["", "s", "f", "k", "u", "r", ".", "ss", "sk", "fu", "kk", "S", "K", ",", "KF", "s.", "rr"];
+  const rests = [
+    "",
+    "s",
+    "f",
+    "k",
+    "u",
+    "r",
+    ".",
+    "ss",
+    "sk",
+    "fu",
+    "kk",
+    "S",
+    "K",
+    ",",
+    "KF",
+    "s.",
+    "rr",
+  ];
   const misses: string[] = [];
-  const check = (rule: TriggerRule, level: SemanticsLevel, index: number, old: string, now: string) => {
+  const check = (
+    rule: TriggerRule,
+    level: SemanticsLevel,
+    index: number,
+    old: string,
+    now: string,
+  ) => {
     const [from, to] = [countsOf(old), countsOf(now)];
     if (verdictOf(rule, level, from, index) !== verdictOf(rule, level, to, index))
       if (!crossed(from, to)) misses.push(`${rule} ${level} [${index}]: ${old} to ${now}`);
@@ -102,7 +126,8 @@ test("whatever changes a verdict is a crossing, for every rule and every step of
         for (const rest of rests)
           for (const rule of Object.keys(table) as TriggerRule[])
             for (const level of ["1.10", "3"] as const)
-              for (const index of [-1, 0, 1]) check(rule, level, index, before + rest, after + rest);
+              for (const index of [-1, 0, 1])
+                check(rule, level, index, before + rest, after + rest);
   expect(misses).toEqual([]);
 });
 
