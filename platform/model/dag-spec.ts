@@ -58,7 +58,12 @@ export type Timetable =
       /** Seconds; the data interval is [fire − interval, fire]. */
       readonly interval_s: number;
     }
-  | { readonly kind: "delta"; readonly seconds: number };
+  | {
+      readonly kind: "delta";
+      readonly seconds: number;
+      /** Absent: each run is about the delta before it (1.10 and 2). Given: as with `cron_trigger` (3 gives 0). */
+      readonly interval_s?: number;
+    };
 
 export type GroupSpec = {
   /** Full id, dots between the levels. */

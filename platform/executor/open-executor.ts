@@ -1,0 +1,454 @@
+/**
+ * The worker: a job says "look at this attempt", the claim says whether it is ours, a guest runs it, the door
+ * hears how it ended, and what became ready goes on here at once or rings the doorbell. No other loop exists.
+ *
+ *   job ─claim─► running ─outcome─► door ─continued─► running …
+ *                   │                 └─ nothing more: the slot is free
+ *                   ├─ stop asked, or the fence is lost ─► killed, nothing written
+ *                   └─ Postgres away ─► the answer waits and is given when it is back
+ */
+import { hostname } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Logger } from "../../ops/telemetry/log.ts";
+import { metrics } from "../../ops/telemetry/metrics.ts";
+import { activeTraceparent, withSpan } from "../../ops/telemetry/trace.ts";
+import type { CompiledDag } from "../engine/compile-dag.ts";
+import type { TaskSpec } from "../model/dag-spec.ts";
+import type {
+  AttemptEnd,
+  AttemptOutcome,
+  EnvironmentRef,
+  GuestKey,
+  GuestLimits,
+  Guests,
+} from "../model/guest.ts";
+import { type AttemptId, known, type RunKey, type TenantId } from "../model/ids.ts";
+import type { JsonObject } from "../model/json.ts";
+import type { RunEvent } from "../model/run.ts";
+import type { Objects } from "../objects/open-objects.ts";
+import { type JobRef, type QueuePool, runPool } from "../queue/run-pool.ts";
+import type { Answered, Continued, Door, Knock } from "../runs/advance-run.ts";
+import type { DagCache } from "../runs/dag-cache.ts";
+import { appendLog } from "../store/attempt-data.ts";
+import { type Claimed, claimAttempt, type RunAtClaim } from "../store/claim.ts";
+import { isAway, type Store } from "../store/open.ts";
+import { beat, drainWorker, readmitAttempts, setQueuePool } from "../store/workers.ts";
+import { hostAttempt, type TenantThings } from "./attempt-host.ts";
+import { openAttemptLog } from "./attempt-log.ts";
+import { describeStart } from "./describe-start.ts";
+import { beginIncarnation, type Incarnation } from "./incarnation.ts";
+
+export type ExecutorDeps = {
+  readonly store: Store;
+  readonly databaseUrl: string;
+  readonly door: Door;
+  readonly dags: DagCache;
+  readonly guests: Guests;
+  readonly objects: Objects;
+  readonly things: TenantThings;
+  /** Makes sure the checkout is on this node; its folder. */
+  readonly bundleDir: (tenant: TenantId, at: RunAtClaim) => Promise<string>;
+  readonly environment: (
+    tenant: TenantId,
+    at: RunAtClaim,
+    kind: "python" | "node",
+  ) => Promise<EnvironmentRef>;
+  readonly limitsOf: (tenantLimits: JsonObject) => GuestLimits;
+  readonly home: string;
+  readonly queues: readonly string[];
+  readonly slots: number;
+  readonly leaseSeconds: number;
+  readonly log: Logger;
+};
+
+export type Executor = {
+  /** Somebody else ended these attempts, or asked for their stop: kill those that run here. */
+  stopAttempts(attempts: readonly AttemptId[], why: string): void;
+  readonly slotsUsed: () => number;
+  /** Takes nothing new and waits for what runs, at most this long; then kills it, to run again elsewhere. */
+  drain(waitMs: number): Promise<void>;
+};
+
+type Running = {
+  readonly incarnation: Incarnation;
+  readonly abort: AbortController;
+  why: string;
+};
+
+export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
+  const { store, log } = deps;
+  const about = {
+    home: deps.home,
+    host: hostname(),
+    pid: process.pid,
+    queues: deps.queues,
+    slots: deps.slots,
+  };
+  const running = new Map<AttemptId, Running>();
+  const incarnations = new Set<Incarnation>();
+  let current = await beginIncarnation(store, about);
+  incarnations.add(current);
+  let draining = false;
+  let poolId = "";
+  let lastBeat = performance.now();
+  metrics.slots.set(deps.slots);
+
+  const kill = (attempt: AttemptId, why: string): void => {
+    const found = running.get(attempt);
+    if (found === undefined) return;
+    found.why = why;
+    found.abort.abort(new Error(why));
+  };
+
+  const onJob = async (job: JobRef): Promise<void> => {
+    const incarnation = current;
+    if (draining || !incarnation.isAlive()) return; // the sweep rings again
+    const tenant = known.tenant(job.tenant);
+    const attempt = known.attempt(job.attempt);
+    const claimed = await store.tx(tenant, (tx) =>
+      claimAttempt(tx, tenant, attempt, incarnation.worker, deps.leaseSeconds),
+    );
+    if (claimed === undefined) return;
+    metrics.slotsUsed.inc();
+    try {
+      await runChain(tenant, claimed, incarnation);
+    } catch (error) {
+      log.error(
+        { room: "executor", err: error, tenant, attempt },
+        "an attempt was lost; its lease hands it on",
+      );
+    } finally {
+      metrics.slotsUsed.dec();
+    }
+  };
+
+  /** One claimed attempt, and those that this slot goes on with by itself. */
+  const runChain = async (
+    tenant: TenantId,
+    first: Claimed,
+    incarnation: Incarnation,
+  ): Promise<void> => {
+    const doorbellAt = performance.now();
+    let claimed: Claimed | undefined = first;
+    for (let hops = 0; claimed !== undefined; hops += 1) {
+      const entry: Running = { incarnation, abort: new AbortController(), why: "" };
+      running.set(claimed.attempt, entry);
+      let answer: Answered;
+      try {
+        answer = await runOne(tenant, claimed, entry, { hops, doorbellAt });
+      } finally {
+        running.delete(claimed.attempt);
+      }
+      claimed =
+        answer.kind === "done" && answer.continued !== undefined
+          ? continueWith(claimed, answer.continued)
+          : undefined;
+    }
+  };
+
+  const runOne = async (
+    tenant: TenantId,
+    claimed: Claimed,
+    entry: Running,
+    chain: { readonly hops: number; readonly doorbellAt: number },
+  ): Promise<Answered> =>
+    withSpan(
+      "attempt",
+      {
+        "airlock.tenant": tenant,
+        "airlock.dag_id": claimed.at.dag_id,
+        "airlock.run_id": claimed.at.run_id,
+        "airlock.task_id": claimed.task_id,
+        "airlock.try_number": claimed.try_number,
+      },
+      async () => {
+        const { at } = claimed;
+        const dag =
+          deps.dags.known(tenant, at.dag_id, at.version) ??
+          (await store.tx(tenant, (tx) => deps.dags.get(tx, tenant, at.dag_id, at.version)));
+        const compiled = dag.tasks.get(claimed.task_id);
+        if (compiled === undefined) throw new Error(`DAG version without task ${claimed.task_id}`);
+        const task = compiled.spec;
+        const holder = {
+          attempt: claimed.attempt,
+          fence: claimed.fence,
+          worker: entry.incarnation.worker,
+        };
+        const attemptLog = openAttemptLog(
+          { seq: claimed.log_seq, bytes: claimed.log_bytes },
+          async (chunk) => {
+            const written = await patiently(deps, entry, () =>
+              store.tx(tenant, (tx) => appendLog(tx, tenant, holder, chunk)),
+            );
+            if (!written) kill(claimed.attempt, "another worker has this attempt now");
+          },
+        );
+        const hosted = hostAttempt(deps, tenant, claimed, attemptLog);
+        let outcome: AttemptOutcome;
+        try {
+          const key = await guestKey(deps, tenant, claimed, dag, task);
+          const start = describeStart(claimed, dag.spec, task, {
+            priorityWeight: compiled.priorityWeight,
+            pushesLength: compiled.pushesLength,
+            scopedUpstreams: compiled.upstream.filter((edge) => edge.scoped).map((edge) => edge.id),
+            traceparent: activeTraceparent(),
+          });
+          outcome = await deps.guests.run(key, start, hosted.host, entry.abort.signal);
+        } catch (error) {
+          outcome = couldNotRun(error);
+          log.error(
+            { room: "executor", err: error, tenant, attempt: claimed.attempt },
+            "cannot run an attempt",
+          );
+          await attemptLog
+            .add([
+              {
+                at: Date.now(),
+                level: "error",
+                source: "platform",
+                text: outcome.kind === "failed" ? outcome.reason : "",
+              },
+            ])
+            .catch(() => undefined);
+        }
+        metrics.hopSeconds
+          .labels(chain.hops === 0 ? "doorbell" : "continuation")
+          .observe((claimed.waited_ms + outcome.usage.start_ms) / 1000);
+        metrics.attemptSeconds.observe(outcome.usage.wall_ms / 1000);
+        metrics.attempts.labels(tenant, outcome.kind).inc();
+        const rest = attemptLog.takeRest();
+        attemptLog.close();
+        const knock: Knock = {
+          kind: "attempt",
+          holder,
+          event: eventOf(claimed, outcome),
+          ended: {
+            outcome: outcome.kind,
+            reason: outcome.kind === "failed" ? outcome.reason.slice(0, 4000) : undefined,
+            exit_code: outcome.kind === "failed" ? outcome.exit_code : undefined,
+            cpu_s: outcome.usage.cpu_s,
+            peak_memory: Math.round(outcome.usage.peak_memory_bytes),
+            start_ms: outcome.usage.start_ms,
+            log_bytes: attemptLog.bytes(),
+          },
+          xcoms: hosted.xcoms(),
+          ...(rest === undefined ? {} : { log: rest }),
+          hint: { dag_id: at.dag_id, version: at.version },
+          ...(outcome.kind === "success" && !draining && entry.incarnation.isAlive()
+            ? {
+                wish: {
+                  pool: task.pool,
+                  pool_slots: task.pool_slots,
+                  queue: task.queue,
+                  fits: (next: TaskSpec) => next.runs_in === task.runs_in,
+                  hops: chain.hops,
+                  ms: performance.now() - chain.doorbellAt,
+                },
+              }
+            : {}),
+        };
+        return patiently(deps, entry, () => deps.door.advance({ tenant, run: claimed.run }, knock));
+      },
+    );
+
+  /** All attempts of this process in one statement; what is not ours any more is killed. */
+  const beatAll = async (): Promise<void> => {
+    for (const incarnation of incarnations) {
+      const mine = [...running].filter(([, entry]) => entry.incarnation === incarnation);
+      if (incarnation !== current && mine.length === 0) {
+        incarnations.delete(incarnation);
+        await incarnation.close();
+        continue;
+      }
+      const before = new Set(mine.map(([attempt]) => attempt));
+      const held = await store.system((tx) => beat(tx, incarnation.worker, deps.leaseSeconds));
+      for (const attempt of before)
+        if (!held.has(attempt) && running.has(attempt))
+          kill(attempt, "another worker has this attempt now");
+      // Ours by the rows, but not running here: a COMMIT whose answer was lost made a continuation. Hand it on.
+      const orphans = [...held].filter((attempt) => !running.has(attempt) && !before.has(attempt));
+      const still = orphans.filter((attempt) => suspects.has(attempt));
+      suspects = new Set(orphans);
+      if (still.length > 0) {
+        metrics.repairs.labels("lost_continuation").inc(still.length);
+        await store.system((tx) => readmitAttempts(tx, still));
+      }
+    }
+    lastBeat = performance.now();
+    if (!(await current.check()) && !draining) {
+      log.warn(
+        { room: "executor" },
+        "the worker's lock session was lost; it goes on under a new incarnation",
+      );
+      current = await beginIncarnation(store, about);
+      incarnations.add(current);
+      if (poolId !== "") await store.system((tx) => setQueuePool(tx, current.worker, poolId));
+    }
+  };
+  let suspects: ReadonlySet<AttemptId> = new Set();
+
+  const beatEveryMs = (deps.leaseSeconds * 1000) / 3;
+  let beating = false;
+  const timer = setInterval(() => {
+    if (beating) {
+      // Nobody renewed the leases for so long that others may have taken over: stop rather than run twice.
+      if (performance.now() - lastBeat > deps.leaseSeconds * 1000 - beatEveryMs)
+        for (const attempt of running.keys())
+          kill(attempt, "the database was away for longer than the lease");
+      return;
+    }
+    beating = true;
+    beatAll()
+      .catch((error: unknown) => log.warn({ room: "executor", err: error }, "heartbeat failed"))
+      .finally(() => {
+        beating = false;
+      });
+  }, beatEveryMs);
+  timer.unref();
+
+  const pool: QueuePool = await runPool({
+    url: deps.databaseUrl,
+    queues: deps.queues,
+    concurrency: deps.slots,
+    onJob,
+    onPoolId(id) {
+      poolId = id;
+      store
+        .system((tx) => setQueuePool(tx, current.worker, id))
+        .catch((error: unknown) => log.warn({ room: "queue", err: error }, "cannot note the pool"));
+    },
+    onProblem: (message, error) => log.warn({ room: "queue", err: error }, message),
+  });
+
+  return {
+    stopAttempts(attempts, why) {
+      for (const attempt of attempts) kill(attempt, why);
+    },
+    slotsUsed: () => running.size,
+    async drain(waitMs) {
+      draining = true;
+      await store.system((tx) => drainWorker(tx, current.worker)).catch(() => undefined);
+      const stopped = pool.stop();
+      await Promise.race([stopped, pause(waitMs, undefined, { ref: false })]);
+      // What still runs is handed on: its worker is about to be gone.
+      for (const attempt of running.keys()) kill(attempt, "the worker is shutting down");
+      await Promise.race([stopped, pause(7_000, undefined, { ref: false })]);
+      clearInterval(timer);
+      for (const incarnation of incarnations) await incarnation.close();
+    },
+  };
+}
+
+/** Postgres away: the question waits, as long as the attempt is not told to stop. */
+async function patiently<T>(deps: ExecutorDeps, entry: Running, ask: () => Promise<T>): Promise<T> {
+  for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 1_000)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      deps.log.warn({ room: "executor", err: error }, "the database is away; waiting for it");
+      await pause(waitMs);
+      if (entry.abort.signal.aborted && waitMs >= 1_000) throw error;
+    }
+  }
+}
+
+function continueWith(before: Claimed, next: Continued): Claimed {
+  return {
+    attempt: next.attempt,
+    fence: next.fence,
+    run: before.run as RunKey,
+    task_id: next.task.task_id,
+    map_index: next.map_index,
+    try_number: next.try_number,
+    max_tries: next.max_tries,
+    log_bytes: 0,
+    log_seq: 0,
+    first_reschedule_at: null,
+    next_method: null,
+    next_kwargs: null,
+    waited_ms: 0,
+    at: before.at,
+  };
+}
+
+async function guestKey(
+  deps: ExecutorDeps,
+  tenant: TenantId,
+  claimed: Claimed,
+  dag: CompiledDag,
+  task: TaskSpec,
+): Promise<GuestKey> {
+  const { at } = claimed;
+  const kind = task.runs_in === "inline" ? dag.spec.guest : task.runs_in;
+  const [bundleDir, environment] = await Promise.all([
+    deps.bundleDir(tenant, at),
+    deps.environment(tenant, at, kind),
+  ]);
+  return {
+    tenant,
+    uid: at.uid,
+    kind,
+    repository: at.repository,
+    commit: at.commit,
+    bundleDir,
+    environment,
+    level: dag.level,
+    grants: "*",
+    egress: at.egress,
+    limits: deps.limitsOf(at.limits),
+  };
+}
+
+const noUsage = { cpu_s: 0, peak_memory_bytes: 0, start_ms: 0, wall_ms: 0 };
+
+function couldNotRun(error: unknown): AttemptOutcome {
+  const reason = error instanceof Error ? error.message : String(error);
+  return {
+    kind: "failed",
+    retryable: true,
+    reason: `The task could not be started: ${reason}`.slice(0, 4000),
+    usage: noUsage,
+  };
+}
+
+function eventOf(
+  claimed: Claimed,
+  outcome: AttemptEnd,
+): RunEvent & { readonly task_id: Claimed["task_id"]; readonly map_index: number } {
+  const ref = {
+    task_id: claimed.task_id,
+    map_index: claimed.map_index,
+    try_number: claimed.try_number,
+  };
+  switch (outcome.kind) {
+    case "success":
+      return {
+        kind: "attempt_succeeded",
+        ...ref,
+        ...(outcome.skip === undefined ? {} : { skip: outcome.skip }),
+        ...(outcome.mapped_length === undefined ? {} : { mapped_length: outcome.mapped_length }),
+      };
+    case "skipped":
+      return { kind: "attempt_skipped", ...ref };
+    case "failed":
+      return {
+        kind: "attempt_failed",
+        ...ref,
+        retryable: outcome.retryable,
+        reason: outcome.reason,
+      };
+    case "reschedule":
+      return { kind: "attempt_rescheduled", ...ref, at_ms: Date.parse(outcome.at) };
+    case "deferred":
+      return {
+        kind: "attempt_failed",
+        ...ref,
+        retryable: false,
+        reason:
+          "The task deferred itself to a trigger, and this release has no trigger host. Set deferrable=False on the operator.",
+      };
+    case "stopped":
+      return { kind: "attempt_stopped", ...ref };
+  }
+}

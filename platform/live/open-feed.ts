@@ -1,0 +1,102 @@
+/**
+ * The change feed: rows that the door wrote, read by cursor and handed to those who look at them right now.
+ *
+ *   nobody subscribed ──► no query at all
+ *   subscribed ──► read on a wake-up (NOTIFY, at most one per 10 ms and process), and each second in case one was lost
+ */
+import type { Logger } from "../../ops/telemetry/log.ts";
+import type { TenantId } from "../model/ids.ts";
+import { type Change, currentCursor, readChanges } from "../store/changes.ts";
+import type { Store } from "../store/open.ts";
+
+export type Feed = {
+  /** Changes of one tenant from now on. A subscriber that cannot keep up is told once and dropped: it must re-read. */
+  subscribe(tenant: TenantId, listener: FeedListener): () => void;
+  /** Something was committed by this process: tell all others, soon. */
+  changed(): void;
+  close(): void;
+};
+
+export type FeedListener = (changes: readonly Change[]) => void;
+
+const notifyEveryMs = 10;
+const backstopMs = 1_000;
+const batchMax = 5_000;
+
+export async function openFeed(store: Store, log: Logger): Promise<Feed> {
+  const listeners = new Map<TenantId, Set<FeedListener>>();
+  let cursor: string | undefined;
+  let recent = new Set<string>();
+  let reading = false;
+  let again = false;
+  let announcing: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const read = async (): Promise<void> => {
+    if (closed || listeners.size === 0) return;
+    if (reading) {
+      again = true;
+      return;
+    }
+    reading = true;
+    try {
+      do {
+        again = false;
+        const from = cursor ?? (await store.system(currentCursor));
+        const { changes, next } = await store.system((tx) => readChanges(tx, from, batchMax));
+        if (changes.length === batchMax) again = true;
+        hand(changes.filter((change) => !recent.has(change.seq)));
+        recent = new Set(changes.map((change) => change.seq));
+        // A full batch may end inside one transaction: ask again from the same place, the set drops what was seen.
+        cursor = changes.length === batchMax ? from : next;
+      } while (again);
+    } catch (error) {
+      log.warn({ room: "live", err: error }, "cannot read the feed; trying again");
+    } finally {
+      reading = false;
+    }
+  };
+
+  const hand = (changes: readonly Change[]): void => {
+    if (changes.length === 0) return;
+    const byTenant = Map.groupBy(changes, (change) => change.tenant);
+    for (const [tenant, some] of byTenant)
+      for (const listener of listeners.get(tenant) ?? []) listener(some);
+  };
+
+  await store.listen(
+    "airlock_feed",
+    () => void read(),
+    () => void read(),
+  );
+  const backstop = setInterval(() => void read(), backstopMs);
+  backstop.unref();
+
+  return {
+    subscribe(tenant, listener) {
+      if (listeners.size === 0) cursor = undefined;
+      const mine = listeners.get(tenant) ?? new Set();
+      mine.add(listener);
+      listeners.set(tenant, mine);
+      void read();
+      return () => {
+        mine.delete(listener);
+        if (mine.size === 0) listeners.delete(tenant);
+      };
+    },
+    changed() {
+      announcing ??= setTimeout(() => {
+        announcing = undefined;
+        store
+          .notify("airlock_feed", "")
+          .catch((error: unknown) => log.debug({ room: "live", err: error }, "cannot announce"));
+      }, notifyEveryMs);
+    },
+    close() {
+      closed = true;
+      clearInterval(backstop);
+      clearTimeout(announcing);
+      listeners.clear();
+    },
+  };
+}

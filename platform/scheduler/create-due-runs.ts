@@ -1,0 +1,165 @@
+/**
+ * Scheduled runs. The rule is the engine's (pure); here are the rows: a DAG's next run stands in its own row,
+ * is created when due, and the one after it is worked out in the same transaction. A run is unique per DAG
+ * and logical date, so two schedulers that see the same DAG due create one run.
+ */
+import { metrics } from "../../ops/telemetry/metrics.ts";
+import { type NextRun, nextRun } from "../engine/next-run.ts";
+import { scheduledRunId } from "../engine/run-ids.ts";
+import type { DagSpec } from "../model/dag-spec.ts";
+import type { DagId, TenantId } from "../model/ids.ts";
+import { type CreateDeps, createRunIn } from "../runs/create-run.ts";
+import type { Tx } from "../store/open.ts";
+
+const atOnce = 200;
+
+/** DAGs whose schedule is new or changed get their next run. */
+export async function planSchedules(deps: CreateDeps): Promise<void> {
+  for (;;) {
+    const dags = await deps.store.system(
+      (tx) => tx<{ tenant: TenantId; dag_id: DagId }[]>`
+        select tenant, dag_id from airlock.dag where plan_needed and state = 'active' limit ${atOnce}`,
+    );
+    for (const { tenant, dag_id } of dags)
+      await deps.store.tx(tenant, async (tx) => {
+        const dag = await lockDag(tx, tenant, dag_id);
+        if (dag === undefined) return;
+        void tx.last(writeNext(tx, tenant, dag_id, nextOf(dag, dag.last)));
+      });
+    if (dags.length < atOnce) return;
+  }
+}
+
+/** Creates what is due. Answers whether more may be due right now (a catch-up makes one run per DAG and turn). */
+export async function createDueRuns(deps: CreateDeps): Promise<boolean> {
+  const due = await deps.store.system(
+    (tx) => tx<{ tenant: TenantId; dag_id: DagId }[]>`
+      select tenant, dag_id from airlock.dag
+       where next_run_at <= clock_timestamp() and state = 'active' and not is_paused
+       order by next_run_at limit ${atOnce}`,
+  );
+  let created = 0;
+  for (const { tenant, dag_id } of due) {
+    const follow: (() => void)[] = [];
+    await deps.store.tx(tenant, async (tx) => {
+      const dag = await lockDag(tx, tenant, dag_id);
+      if (dag === undefined || dag.next === null || dag.next.run_after_ms > dag.now_ms) return;
+      // At max_active_runs Airflow creates no further run; the next one ends and wakes us.
+      if (dag.open >= dag.max_active_runs) {
+        void tx.last(tx`
+          update airlock.dag set next_run_at = null, plan_needed = false where tenant = ${tenant} and dag_id = ${dag_id}`);
+        return;
+      }
+      const next = dag.next;
+      const made = await createRunIn(deps, tx, tenant, {
+        dag_id,
+        run_id: scheduledRunId(next, dag.level),
+        run_type: "scheduled",
+        logical_date: iso(next.logical_date_ms),
+        interval_start: iso(next.interval_start_ms),
+        interval_end: iso(next.interval_end_ms),
+        run_after: iso(next.run_after_ms),
+        conf: {},
+        triggered_by: "timetable",
+        triggering_user: null,
+        note: null,
+      });
+      if (made.follow !== undefined) follow.push(made.follow);
+      if (made.created.kind === "created") created += 1;
+      void tx.last(writeNext(tx, tenant, dag_id, nextOf(dag, next)));
+    });
+    for (const step of follow) step();
+  }
+  if (created > 0) metrics.doorEvents.labels("scheduled_run").inc(created);
+  return due.length === atOnce || created > 0;
+}
+
+type LockedDag = {
+  readonly spec: DagSpec;
+  readonly level: DagSpec["level"];
+  readonly max_active_runs: number;
+  /** Runs that are queued or running. */
+  readonly open: number;
+  readonly now_ms: number;
+  readonly next: NextRun | null;
+  readonly last:
+    | Pick<NextRun, "logical_date_ms" | "interval_start_ms" | "interval_end_ms">
+    | undefined;
+};
+
+async function lockDag(tx: Tx, tenant: TenantId, dagId: DagId): Promise<LockedDag | undefined> {
+  const [row] = await tx<
+    {
+      spec: DagSpec;
+      level: DagSpec["level"];
+      max_active_runs: number;
+      open: number;
+      now_ms: number;
+      logical_ms: number | null;
+      start_ms: number | null;
+      end_ms: number | null;
+      run_ms: number | null;
+      last_logical_ms: number | null;
+      last_start_ms: number | null;
+      last_end_ms: number | null;
+    }[]
+  >`
+    select v.spec, d.level, d.max_active_runs,
+           (select count(*)::int from airlock.dag_run r where r.tenant = d.tenant and r.dag_id = d.dag_id and r.state in ('queued', 'running')
+              and r.run_type <> 'backfill') as open,
+           (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
+           (extract(epoch from d.next_logical_at) * 1000)::float8 as logical_ms,
+           (extract(epoch from d.next_interval_start) * 1000)::float8 as start_ms,
+           (extract(epoch from d.next_interval_end) * 1000)::float8 as end_ms,
+           (extract(epoch from d.next_run_at) * 1000)::float8 as run_ms,
+           (extract(epoch from l.logical_date) * 1000)::float8 as last_logical_ms,
+           (extract(epoch from l.interval_start) * 1000)::float8 as last_start_ms,
+           (extract(epoch from l.interval_end) * 1000)::float8 as last_end_ms
+      from airlock.dag d
+      join airlock.dag_version v on v.tenant = d.tenant and v.dag_id = d.dag_id and v.version = d.version
+      left join lateral (
+        select logical_date, interval_start, interval_end from airlock.dag_run r
+         where r.tenant = d.tenant and r.dag_id = d.dag_id and r.run_type = 'scheduled'
+         order by logical_date desc nulls last limit 1) l on true
+     where d.tenant = ${tenant} and d.dag_id = ${dagId} and d.state = 'active'
+       for no key update of d skip locked`;
+  if (row === undefined) return undefined;
+  return {
+    spec: row.spec,
+    level: row.level,
+    max_active_runs: row.max_active_runs,
+    open: row.open,
+    now_ms: row.now_ms,
+    next:
+      row.logical_ms === null || row.run_ms === null
+        ? null
+        : {
+            logical_date_ms: row.logical_ms,
+            interval_start_ms: row.start_ms ?? row.logical_ms,
+            interval_end_ms: row.end_ms ?? row.logical_ms,
+            run_after_ms: row.run_ms,
+          },
+    last:
+      row.last_logical_ms === null
+        ? undefined
+        : {
+            logical_date_ms: row.last_logical_ms,
+            interval_start_ms: row.last_start_ms ?? row.last_logical_ms,
+            interval_end_ms: row.last_end_ms ?? row.last_logical_ms,
+          },
+  };
+}
+
+const nextOf = (dag: LockedDag, last: LockedDag["last"]): NextRun | undefined =>
+  nextRun(dag.spec, last, dag.now_ms);
+
+const writeNext = (tx: Tx, tenant: TenantId, dagId: DagId, next: NextRun | undefined) => tx`
+  update airlock.dag
+     set next_logical_at = ${next === undefined ? null : iso(next.logical_date_ms)},
+         next_interval_start = ${next === undefined ? null : iso(next.interval_start_ms)},
+         next_interval_end = ${next === undefined ? null : iso(next.interval_end_ms)},
+         next_run_at = ${next === undefined ? null : iso(next.run_after_ms)},
+         plan_needed = false
+   where tenant = ${tenant} and dag_id = ${dagId}`;
+
+const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,115 @@
+/**
+ * What calm weather never needs: attempts of workers that died, leases that ran out, doorbells that were lost.
+ *
+ * A free session lock proves nothing by itself: a cut connection frees the lock of a worker that lives. So a
+ * death counts only if the lock was free twice, 300 ms apart, seen by a sweeper whose own database session
+ * has been unbroken for five seconds; else the lease decides.
+ */
+import type { Logger } from "../../ops/telemetry/log.ts";
+import { metrics } from "../../ops/telemetry/metrics.ts";
+import type { RunEvent } from "../model/run.ts";
+import type { Door } from "../runs/advance-run.ts";
+import { isAway, type Store } from "../store/open.ts";
+import {
+  buryWorker,
+  crashesMax,
+  type LostAttempt,
+  otherWorkers,
+  readmitLost,
+  ringForgotten,
+} from "../store/workers.ts";
+
+export type Recovery = {
+  /** One look; cheap when this is the only worker. */
+  sweep(): Promise<void>;
+};
+
+const twiceApartMs = 300;
+const unbrokenMs = 5_000;
+const silentFactor = 3;
+
+export function openRecovery(deps: {
+  readonly store: Store;
+  readonly door: Door;
+  readonly log: Logger;
+  /** Held by this process alone: another worker row of the same home is of a process that is gone. */
+  readonly home: string;
+  readonly mine: () => readonly string[];
+  readonly leaseSeconds: number;
+}): Recovery {
+  const freeSince = new Map<string, number>();
+  let unbrokenSince = performance.now();
+  let lastReconcile = 0;
+
+  return {
+    async sweep() {
+      const now = performance.now();
+      try {
+        const others = await deps.store.system((tx) => otherWorkers(tx, deps.mine()));
+        for (const known of freeSince.keys())
+          if (!others.some((other) => other.worker === known && other.free))
+            freeSince.delete(known);
+        for (const other of others) {
+          const sameHome = other.home === deps.home;
+          if (other.free && !freeSince.has(other.worker)) freeSince.set(other.worker, now);
+          const seenFree = freeSince.get(other.worker);
+          const provenDead =
+            other.free &&
+            (sameHome ||
+              (seenFree !== undefined &&
+                now - seenFree >= twiceApartMs &&
+                now - unbrokenSince >= unbrokenMs));
+          const goneSilent = other.silent_s > deps.leaseSeconds * silentFactor;
+          if (provenDead || goneSilent) await bury(deps, other.worker);
+        }
+        if (now - lastReconcile > deps.leaseSeconds * 333) {
+          lastReconcile = now;
+          await handOn(deps, undefined, "lease");
+          const rung = await deps.store.system((tx) => ringForgotten(tx, 30));
+          if (rung > 0) metrics.repairs.labels("doorbell").inc(rung);
+        }
+      } catch (error) {
+        if (isAway(error)) {
+          unbrokenSince = performance.now();
+          freeSince.clear();
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+type Deps = { readonly store: Store; readonly door: Door; readonly log: Logger };
+
+async function bury(deps: Deps, worker: string): Promise<void> {
+  const moved = await handOn(deps, worker, "worker");
+  await deps.store.system((tx) => buryWorker(tx, worker));
+  deps.log.warn(
+    { room: "scheduler", worker, attempts: moved },
+    "a worker is gone; its attempts run elsewhere",
+  );
+}
+
+async function handOn(deps: Deps, worker: string | undefined, kind: string): Promise<number> {
+  const { again, forTheDoor } = await deps.store.system((tx) => readmitLost(tx, worker));
+  if (again > 0) metrics.repairs.labels(kind).inc(again);
+  for (const lost of forTheDoor)
+    await deps.door.advance(lost, {
+      kind: "deed",
+      why: "its worker is gone",
+      plan: () => Promise.resolve([eventOf(lost)]),
+    });
+  return again + forTheDoor.length;
+}
+
+const eventOf = (lost: LostAttempt): RunEvent => {
+  const ref = { task_id: lost.task_id, map_index: lost.map_index, try_number: lost.try_number };
+  return lost.state === "restarting"
+    ? { kind: "attempt_stopped", ...ref }
+    : {
+        kind: "attempt_failed",
+        ...ref,
+        retryable: true,
+        reason: `${crashesMax} workers died while they ran this attempt; it is likely the cause.`,
+      };
+};

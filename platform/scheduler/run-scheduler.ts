@@ -1,0 +1,168 @@
+/**
+ * The clock of the house. It sleeps until the next thing is due by Postgres' clock, at most 30 s, and is
+ * woken earlier only for something earlier. Any number of schedulers may run: timers fire through the door,
+ * which deletes them under the run lock, and a scheduled run is unique per DAG and logical date.
+ *
+ *   asleep ──due, or woken──► fire timers ─► plan new schedules ─► create due runs ─► look for the dead ──► asleep
+ */
+import type { Logger } from "../../ops/telemetry/log.ts";
+import type { DagId, TenantId } from "../model/ids.ts";
+import type { RunEvent, TimerKind } from "../model/run.ts";
+import type { Door } from "../runs/advance-run.ts";
+import { type CreateDeps, startQueuedRuns } from "../runs/create-run.ts";
+import { isAway } from "../store/open.ts";
+import { takeTimers } from "../store/run-rows.ts";
+import { type DueTimer, dueTimers, nextDueMs } from "../store/timers.ts";
+import { createDueRuns, planSchedules } from "./create-due-runs.ts";
+import { openRecovery } from "./recover.ts";
+
+export type Scheduler = {
+  /** Something may be due earlier than it sleeps. */
+  wake(): void;
+  /** A run of this DAG ended or the DAG was unpaused: a queued one may start. */
+  startQueued(tenant: TenantId, dagId: DagId): void;
+  stop(): Promise<void>;
+};
+
+export type SchedulerDeps = CreateDeps & {
+  readonly log: Logger;
+  readonly home: string;
+  /** Worker rows of this very process: never looked at as possibly dead. */
+  readonly myWorkers: () => readonly string[];
+  readonly leaseSeconds: number;
+};
+
+const sleepMaxMs = 30_000;
+const sweepEveryMs = 300;
+const timersMax = 1_000;
+
+export function runScheduler(deps: SchedulerDeps): Scheduler {
+  const { store, door, log } = deps;
+  const recovery = openRecovery({ ...deps, mine: deps.myWorkers });
+  let stopped = false;
+  let wakeUp: (() => void) | undefined;
+  let woken = false;
+
+  const turn = async (): Promise<number> => {
+    await fireTimers(deps);
+    await planSchedules(deps);
+    const more = await createDueRuns(deps);
+    if (more) return 0;
+    const next = await store.system(nextDueMs);
+    // setTimeout of more than 24.8 days fires at once: never ask for a long wait.
+    return Math.min(sleepMaxMs, Math.max(0, Math.ceil(next ?? sleepMaxMs)));
+  };
+
+  const sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      if (woken || stopped) {
+        resolve();
+        return;
+      }
+      const timer = setTimeout(resolve, ms);
+      wakeUp = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+
+  const loop = async (): Promise<void> => {
+    while (!stopped) {
+      woken = false;
+      let waitMs = 1_000;
+      try {
+        waitMs = await turn();
+      } catch (error) {
+        const level = isAway(error) ? "warn" : "error";
+        log[level](
+          { room: "scheduler", err: error },
+          "a turn of the scheduler failed; trying again",
+        );
+      }
+      await sleep(waitMs);
+    }
+  };
+  const running = loop();
+
+  // Deaths are looked for on a beat of their own: a kill must show within a second whatever else is going on.
+  let sweeping: Promise<void> | undefined;
+  const sweeper = setInterval(() => {
+    sweeping ??= recovery
+      .sweep()
+      .catch((error: unknown) => log.warn({ room: "scheduler", err: error }, "recovery failed"))
+      .finally(() => {
+        sweeping = undefined;
+      });
+  }, sweepEveryMs);
+  sweeper.unref();
+
+  const starting = new Map<string, Promise<void>>();
+  const wake = (): void => {
+    woken = true;
+    wakeUp?.();
+  };
+  return {
+    wake,
+    startQueued(tenant, dagId) {
+      const name = `${tenant}/${dagId}`;
+      const before = starting.get(name) ?? Promise.resolve();
+      const mine = before
+        .then(() => startQueuedRuns(deps, tenant, dagId))
+        .then(
+          () => undefined,
+          (error: unknown) =>
+            log.warn(
+              { room: "scheduler", err: error, tenant, dag_id: dagId },
+              "cannot start queued runs",
+            ),
+        )
+        .finally(() => {
+          if (starting.get(name) === mine) starting.delete(name);
+        });
+      starting.set(name, mine);
+    },
+    async stop() {
+      stopped = true;
+      clearInterval(sweeper);
+      wake();
+      await running;
+      await sweeping;
+      await Promise.allSettled(starting.values());
+      await door.settle();
+    },
+  };
+}
+
+/** Due timers, by run, through the door: which deletes the row first, so that firing twice does nothing. */
+async function fireTimers(deps: SchedulerDeps): Promise<void> {
+  for (;;) {
+    const due = await deps.store.system((tx) => dueTimers(tx, timersMax));
+    const byRun = Map.groupBy(due, (timer) => `${timer.tenant}/${timer.run}`);
+    await Promise.all([...byRun.values()].map((timers) => fire(deps.door, timers)));
+    if (due.length < timersMax) return;
+  }
+}
+
+async function fire(door: Door, timers: readonly DueTimer[]): Promise<void> {
+  const [first] = timers;
+  if (first === undefined) return;
+  await door.advance(first, {
+    kind: "deed",
+    why: "due",
+    async plan({ tx, tenant, row }) {
+      const taken = await takeTimers(tx, tenant, row.run, timers);
+      return taken.map(
+        (timer): RunEvent =>
+          timer.kind === "run_timeout"
+            ? { kind: "run_timed_out" }
+            : {
+                kind: "timer_fired",
+                task_id: timer.task_id,
+                map_index: timer.map_index,
+                try_number: timer.try_number,
+                timer: timer.kind as TimerKind | "deferral",
+              },
+      );
+    },
+  });
+}

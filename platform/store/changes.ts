@@ -1,0 +1,44 @@
+import type { DagId, RunId, TaskId, TenantId } from "../model/ids.ts";
+import type { Tx } from "./open.ts";
+
+export type Change = {
+  readonly seq: string;
+  readonly tenant: TenantId;
+  readonly at: Date;
+  readonly dag_id: DagId;
+  readonly run_id: RunId;
+  /** "" for the run itself. */
+  readonly task_id: TaskId | "";
+  readonly map_index: number;
+  readonly try_number: number;
+  readonly from_state: string | null;
+  readonly to_state: string | null;
+};
+
+/**
+ * Rows of transactions from `cursor` on, and the cursor to ask with next: the oldest transaction that was
+ * still open. Rows come again until that one has ended, so a reader drops by `seq` what it has seen; in turn
+ * no row is ever missed, however long a transaction takes.
+ */
+export async function readChanges(
+  tx: Tx,
+  cursor: string,
+  limit: number,
+): Promise<{ readonly changes: readonly Change[]; readonly next: string }> {
+  const [snapshot] = await tx<{ xmin: string }[]>`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`;
+  const changes = await tx<Change[]>`
+    select seq, tenant, at, dag_id, run_id, task_id, map_index, try_number, from_state, to_state
+      from airlock.change where xid >= ${cursor}::text::xid8 order by seq limit ${limit}`;
+  return { changes, next: snapshot?.xmin ?? cursor };
+}
+
+export async function currentCursor(tx: Tx): Promise<string> {
+  const [row] = await tx<{ xmin: string }[]>`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`;
+  return row?.xmin ?? "0";
+}
+
+/** The feed is for the living: what is older than this is history, which runs and attempts keep themselves. */
+export const forgetChanges = (tx: Tx, olderHours: number) => tx`
+  delete from airlock.change where at < clock_timestamp() - make_interval(hours => ${olderHours})`;

@@ -1,0 +1,1 @@
+from airflow import __version__ as version  # noqa: F401

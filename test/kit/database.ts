@@ -1,0 +1,29 @@
+import { randomUUID } from "node:crypto";
+import postgres from "postgres";
+import { inject } from "vitest";
+
+export type TestDatabase = {
+  readonly url: string;
+  /** The owner's connection, past every fence: to arrange and to look, never what is under test. */
+  readonly owner: postgres.Sql;
+  drop(): Promise<void>;
+};
+
+/** A database of this test file's own, cloned from the migrated template. */
+export async function openDatabase(): Promise<TestDatabase> {
+  const server = inject("postgresUrl");
+  const name = `t_${randomUUID().replaceAll("-", "")}`;
+  const admin = postgres(server, { max: 1, onnotice: () => undefined });
+  await admin.unsafe(`create database ${name} template airlock_template strategy file_copy`);
+  const url = server.replace(/\/postgres$/, `/${name}`);
+  const owner = postgres(url, { max: 4, onnotice: () => undefined });
+  return {
+    url,
+    owner,
+    async drop() {
+      await owner.end({ timeout: 2 });
+      await admin.unsafe(`drop database if exists ${name} with (force)`);
+      await admin.end();
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * One throw-away Postgres for the whole test run, and in it one migrated template. Each test file that
+ * wants a database clones the template (`openDatabase`), so no file sees another's rows.
+ */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import type { TestProject } from "vitest/node";
+import { startEmbedded } from "../../platform/postgres/embedded.ts";
+import { migrateQueue } from "../../platform/queue/migrate.ts";
+import { migrate } from "../../platform/store/migrate.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    postgresUrl: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = mkdtempSync(join(tmpdir(), "airlock-test-"));
+  chmodSync(folder, 0o755);
+  const server = await startEmbedded({
+    folder: join(folder, "postgres"),
+    volatile: true,
+    maxConnections: 200,
+  });
+  const owner = postgres(server.url, { max: 1, onnotice: () => undefined });
+  await owner`create database airlock_template`;
+  await owner.end();
+  const url = server.url.replace(/\/postgres$/, "/airlock_template");
+  await migrateQueue(url);
+  await migrate(url);
+  project.provide("postgresUrl", server.url);
+  return async () => {
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+}
