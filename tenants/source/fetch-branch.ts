@@ -58,6 +58,17 @@ export async function fetchBranch(
   return fetchOnce(mirror, remote);
 }
 
+/** One commit by its id, where the server gives it (the large hosts do). For checkouts that must be made again. */
+export async function fetchCommit(
+  mirror: string,
+  remote: Remote,
+  commit: CommitId,
+): Promise<Answer<CommitId, FetchProblem>> {
+  await ensureMirror(mirror);
+  await removeStaleLocks(mirror);
+  return fetchOnce(mirror, remote, commit);
+}
+
 /** The branch's commit on the server, without fetching: what polling asks. */
 export async function askHead(remote: Remote): Promise<Answer<CommitId, FetchProblem>> {
   const listed = await overNetwork(remote, {
@@ -75,7 +86,12 @@ export async function askHead(remote: Remote): Promise<Answer<CommitId, FetchPro
 
 export const mirrorHead = "refs/airlock/head";
 
-async function fetchOnce(mirror: string, remote: Remote): Promise<Answer<CommitId, FetchProblem>> {
+async function fetchOnce(
+  mirror: string,
+  remote: Remote,
+  commit?: CommitId,
+): Promise<Answer<CommitId, FetchProblem>> {
+  const kept = commit === undefined ? mirrorHead : `refs/airlock/commit/${commit}`;
   const fetched = await overNetwork(remote, {
     repository: mirror,
     args: [
@@ -89,7 +105,7 @@ async function fetchOnce(mirror: string, remote: Remote): Promise<Answer<CommitI
       "--no-write-fetch-head",
       "--",
       remote.address.url,
-      `+refs/heads/${remote.branch}:${mirrorHead}`,
+      `+${commit ?? `refs/heads/${remote.branch}`}:${kept}`,
     ],
   });
   if (!fetched.ok) {
@@ -98,7 +114,7 @@ async function fetchOnce(mirror: string, remote: Remote): Promise<Answer<CommitI
     await removeStaleLocks(mirror);
     return full ? bad(tooLarge) : fetched;
   }
-  const head = await resolveCommit(mirror, mirrorHead);
+  const head = await resolveCommit(mirror, kept);
   if (!head.ok)
     return bad({
       kind: "not_found",

@@ -6,7 +6,7 @@
 import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { isObject } from "../../../platform/model/json.ts";
-import { frame, FrameReader } from "./frames.ts";
+import { FrameReader, frame } from "./frames.ts";
 
 const { wait } = Atomics;
 

@@ -18,7 +18,7 @@ import type {
 } from "./author-types.ts";
 import { durationRule, durationSeconds } from "./duration.ts";
 import { readParams } from "./params.ts";
-import { DagProblems, nearest, type Place, placeOfCaller, type Problem } from "./problem.ts";
+import { DagProblems, nearest, type Place, type Problem, placeOfCaller } from "./problem.ts";
 import {
   type LooseTaskOptions,
   sensorSpec,
@@ -60,8 +60,7 @@ export function dag<const P extends Params = Record<never, never>>(options: DagO
   for (const [name, date] of Object.entries(dates))
     if (date !== undefined && instant(date) === undefined)
       wrong(`${name}: "${date}" is no date, write for example "2026-01-31"`);
-  const timeoutS =
-    options.timeout === undefined ? undefined : durationSeconds(options.timeout);
+  const timeoutS = options.timeout === undefined ? undefined : durationSeconds(options.timeout);
   if (options.timeout !== undefined && timeoutS === undefined) wrong(`timeout: ${durationRule}`);
   for (const name of ["maxActiveRuns", "maxActiveTasks", "pauseAfterFailedRuns"] as const) {
     const count = options[name];
@@ -218,7 +217,13 @@ class Site {
   readonly tasks = new Map<string, BuiltTask>();
   readonly groups = new Map<
     string,
-    { id: string; parent: string | undefined; tooltip: string | undefined; prefix: boolean; at: Place | undefined }
+    {
+      id: string;
+      parent: string | undefined;
+      tooltip: string | undefined;
+      prefix: boolean;
+      at: Place | undefined;
+    }
   >();
   readonly groupOf = new Map<string, string>();
   readonly #after = new Map<string, { id: string; at?: Place }[]>();
@@ -234,7 +239,14 @@ class Site {
   /** The deeds an author gets, for the whole DAG or inside a group. */
   build(group: string | undefined, prefix: string): LooseBuild {
     const task = (id: string, options: RunOptions): TaskNode<unknown> =>
-      this.#add(prefix, group, id, options, { kind: "task", run: options.run }, placeOfCaller(task));
+      this.#add(
+        prefix,
+        group,
+        id,
+        options,
+        { kind: "task", run: options.run },
+        placeOfCaller(task),
+      );
     const map = (id: string, over: unknown, options: RunOptions): TaskNode<unknown> =>
       this.#add(
         prefix,
@@ -318,11 +330,7 @@ class Site {
         at,
       });
       if (group !== undefined) this.groupOf.set(full, group);
-      return new GroupHandle(
-        full,
-        build(this.build(full, prefixed ? `${full}.` : prefix)),
-        this,
-      );
+      return new GroupHandle(full, build(this.build(full, prefixed ? `${full}.` : prefix)), this);
     };
     return { task, map, branch, shortCircuit, sensor, op, group: groupDeed };
   }
@@ -354,7 +362,10 @@ class Site {
             this.#wrong(
               `"${task.id}" may choose "${choice}", but there is no such task or group`,
               task.at,
-              `Known: ${[...this.tasks.keys()].filter((id) => id !== task.id).slice(0, 20).join(", ")}.`,
+              `Known: ${[...this.tasks.keys()]
+                .filter((id) => id !== task.id)
+                .slice(0, 20)
+                .join(", ")}.`,
             );
           else targetEdges.push({ to: target, id: task.id, at: task.at });
         }
@@ -433,10 +444,7 @@ class Site {
       this.#wrong(`"${full}": ${problem}`, at);
     const run = work.kind === "sensor" ? work.poke : "run" in work ? work.run : undefined;
     if (work.kind !== "operator" && typeof run !== "function")
-      this.#wrong(
-        `"${full}" has no ${work.kind === "sensor" ? "poke" : "run"} function`,
-        at,
-      );
+      this.#wrong(`"${full}" has no ${work.kind === "sensor" ? "poke" : "run"} function`, at);
     const task: BuiltTask = {
       id: full,
       group,
@@ -478,7 +486,10 @@ class Site {
       return over;
     }
     if (Array.isArray(over)) return over as readonly unknown[];
-    this.#wrong(`"${full}" maps over something that is neither a list nor the output of a task`, at);
+    this.#wrong(
+      `"${full}" maps over something that is neither a list nor the output of a task`,
+      at,
+    );
     return [];
   }
 

@@ -1,5 +1,14 @@
 /** Where a value of a YAML document stands in its text. */
-import { type Document, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node, type Pair } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type LineCounter,
+  type Node,
+  type Pair,
+} from "yaml";
 
 export type LineColumn = { readonly line: number; readonly column: number };
 type Steps = readonly PropertyKey[];
@@ -44,7 +53,8 @@ export function placesOf(document: Document, lines: LineCounter): Places {
     lineIn: (path, line) => {
       const { node } = walk(path);
       const place = at(start(node));
-      const block = isScalar(node) && (node.type === "BLOCK_LITERAL" || node.type === "BLOCK_FOLDED");
+      const block =
+        isScalar(node) && (node.type === "BLOCK_LITERAL" || node.type === "BLOCK_FOLDED");
       if (block) return { line: place.line + line, column: 1 };
       return line === 1 ? place : { line: place.line + line - 1, column: 1 };
     },

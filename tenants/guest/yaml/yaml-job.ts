@@ -16,7 +16,8 @@ import {
 
 export function yamlJob(start: AttemptStart, tools: OperatorTools): Job {
   const { payload } = start;
-  if (!isObject(payload)) throw new TypeError("the task's spec has no payload; parse its file again");
+  if (!isObject(payload))
+    throw new TypeError("the task's spec has no payload; parse its file again");
   const over: unknown = unmark(payload["over"]);
   return {
     input: unmark(payload["args"]),
@@ -88,7 +89,12 @@ function workOf(payload: Payload, start: AttemptStart, tools: OperatorTools): Jo
 
 async function choose(payload: Payload, start: AttemptStart, given: Given): Promise<Payload> {
   const cases = listOf(payload["cases"]).filter(isObject);
-  const { names } = await filled(start, given, "branch", cases.map((one) => String(one["if"])));
+  const { names } = await filled(
+    start,
+    given,
+    "branch",
+    cases.map((one) => String(one["if"])),
+  );
   const met = cases.find((one) => Boolean(evaluate(String(one["if"]), names)));
   const otherwise = payload["otherwise"];
   return met ?? (isObject(otherwise) ? otherwise : {});
@@ -171,5 +177,7 @@ function templatesIn(value: unknown, depth = 0): string[] {
 const shownMax = 4096;
 function shortened(value: unknown): unknown {
   const json = JSON.stringify(value) ?? "null";
-  return json.length <= shownMax ? value : `${json.slice(0, shownMax)}… (${json.length} characters)`;
+  return json.length <= shownMax
+    ? value
+    : `${json.slice(0, shownMax)}… (${json.length} characters)`;
 }

@@ -73,7 +73,12 @@ async function send(args: Args, { context }: Operation): Promise<HttpAnswer> {
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url, { method, headers, signal, ...(body === undefined ? {} : { body }) });
+    response = await fetch(url, {
+      method,
+      headers,
+      signal,
+      ...(body === undefined ? {} : { body }),
+    });
     text = await readText(response);
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;
@@ -102,7 +107,8 @@ function urlOf(text: string, connection: Connection | undefined): URL {
         : `${connection.schema ?? "http"}://${host}${connection.port === undefined ? "" : `:${connection.port}`}`;
   let url: URL;
   try {
-    url = base === undefined ? new URL(text) : new URL(text, base.endsWith("/") ? base : `${base}/`);
+    url =
+      base === undefined ? new URL(text) : new URL(text, base.endsWith("/") ? base : `${base}/`);
   } catch (error) {
     throw new TypeError(`"${text.slice(0, 200)}" is no address`, { cause: error });
   }
@@ -155,7 +161,8 @@ function bodyOf(text: string, response: Response, as: string): unknown {
 }
 
 function networkReason(error: unknown, limitS: number): string {
-  if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${limitS} s`;
+  if (error instanceof Error && error.name === "TimeoutError")
+    return `no answer within ${limitS} s`;
   const cause = error instanceof Error ? error.cause : undefined;
   const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
   if (inner instanceof Error) return inner.message || String((inner as { code?: unknown }).code);
