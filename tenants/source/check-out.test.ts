@@ -90,10 +90,11 @@ test("a subdirectory of a mono-repo is a repository of its own", async () => {
   expect(await checkOutOf(id, { path: "README.md" })).toMatchObject({ ok: false });
 });
 
+const inode = (dir: string, path: string): number => statSync(join(dir, path)).ino;
+
 test("an unchanged file is the same file on disk, a changed one is not", async () => {
   const first = await bundleOf(git(author, ["rev-parse", "HEAD"]));
   const second = await bundleOf(commit(author, { "dags/a.py": "changed" }), { previous: first });
-  const inode = (dir: string, path: string): number => statSync(join(dir, path)).ino;
   expect(inode(second.dir, "README.md")).toBe(inode(first.dir, "README.md"));
   expect(inode(second.dir, "dags/a.py")).not.toBe(inode(first.dir, "dags/a.py"));
   expect(readFileSync(join(first.dir, "dags/a.py"), "utf8")).toBe("a");

@@ -8,6 +8,7 @@ import { type GitCredentials, withCredentials } from "./credentials.ts";
 import type { ReachableAddress } from "./git-address.ts";
 import { openLanes } from "./lanes.ts";
 import { type GitProblem, type GitRequest, runGit } from "./run-git.ts";
+import { tidyRepository } from "./tidy-repository.ts";
 
 export type Remote = {
   readonly address: ReachableAddress;
@@ -121,7 +122,7 @@ async function fetchOnce(
       message: "the branch does not point to a commit",
       hint: "push a commit to it",
     });
-  await packMirror(mirror);
+  await tidyRepository(mirror, "now");
   return head;
 }
 
@@ -319,15 +320,4 @@ async function removeStaleLocks(mirror: string): Promise<void> {
       .filter((name) => /\.lock$|(^|\/)objects\/.*tmp_(pack|idx|obj)_/.test(name))
       .map((name) => rm(join(mirror, name), { force: true })),
   );
-}
-
-const packsMax = 40;
-
-/** Each fetch leaves a pack; past so many they are made one, and what nothing reaches is dropped. */
-async function packMirror(mirror: string): Promise<void> {
-  const packs = (await readdir(join(mirror, "objects/pack"))).filter((name) =>
-    name.endsWith(".pack"),
-  );
-  if (packs.length <= packsMax) return;
-  await runGit({ repository: mirror, args: ["gc", "--quiet", "--prune=now"], deadlineMs: 120_000 });
 }

@@ -67,6 +67,7 @@ import type { GitCredentials } from "../source/credentials.ts";
 import { askHead, fetchBranch, type Remote, resolveCommit } from "../source/fetch-branch.ts";
 import { type AddressRules, reachAddress, readGitAddress } from "../source/git-address.ts";
 import { hostedDir } from "../source/hosted-repository.ts";
+import { tidyRepository } from "../source/tidy-repository.ts";
 import { describeDeploy, describeError } from "./describe-deploy.ts";
 import {
   type Blobs,
@@ -896,6 +897,7 @@ async function collect(row: LeasedRepository, deps: SyncDeps): Promise<void> {
       keep,
       deps.now().getTime(),
     );
+    if (row.url === null) await tidyRepository(sourceDir(row, deps), "2.weeks.ago");
   } catch (error) {
     deps.log.warn(
       { err: error, tenant: row.tenant, repository: row.repository },
