@@ -161,6 +161,15 @@ function proceed(draft: Draft, task: CompiledTask, row: InstanceRow): void {
     });
     return;
   }
+  const together = task.mappedGroup
+    ? (draft.dag.mappedGroups.get(task.mappedGroup)?.tasks.length ?? 1)
+    : 1;
+  if (draft.unfinished + length * together > instancesMax) {
+    draft.setState(row, "failed", {
+      reason: `with ${length * together} more instances the run would have more than ${instancesMax}`,
+    });
+    return;
+  }
   if (row.map_index < 0) {
     if (length === 0) draft.setState(row, "skipped");
     // Every index is looked at again: the new ones are pending at this very task.
@@ -173,6 +182,9 @@ function proceed(draft: Draft, task: CompiledTask, row: InstanceRow): void {
   if (expanded !== undefined && expanded !== length) revise(draft, task, length);
   else start(draft, task, row);
 }
+
+/** Unfinished instances of one run: a tenant's map must not flood the tables. */
+const instancesMax = 200_000;
 
 /** A new try. An inline task needs nobody to run it: it has succeeded, and that travels on in this turn. */
 function start(draft: Draft, task: CompiledTask, row: InstanceRow): void {

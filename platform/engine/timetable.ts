@@ -1,5 +1,6 @@
+import { type Answer, good } from "../model/answer.ts";
 import type { Timetable } from "../model/dag-spec.ts";
-import { alignToNextMs, alignToPreviousMs, nextFireMs, previousFireMs } from "./cron.ts";
+import { alignToNextMs, alignToPreviousMs, checkCron, nextFireMs, previousFireMs } from "./cron.ts";
 
 /** When a run comes, and what it is about. Epoch milliseconds. */
 export type PlannedRun = {
@@ -51,6 +52,13 @@ export function nextRun(question: NextRunQuestion): PlannedRun | undefined {
         : nextTrigger(question, steps, timetable.interval_s * 1000);
     }
   }
+}
+
+/** What `readDagSpec` cannot see: whether cron expression and zone mean something. The problem is a sentence. */
+export function checkTimetable(timetable: Timetable): Answer<undefined, string> {
+  return timetable.kind === "cron_interval" || timetable.kind === "cron_trigger"
+    ? checkCron(timetable.expression, timetable.timezone)
+    : good(undefined);
 }
 
 /** The data interval of a run that a person starts. */

@@ -52,6 +52,7 @@ export type ExecutorDeps = {
     tenant: TenantId,
     at: RunAtClaim,
     kind: "python" | "node",
+    bundleDir: string,
   ) => Promise<EnvironmentRef>;
   readonly limitsOf: (tenantLimits: JsonObject) => GuestLimits;
   readonly home: string;
@@ -65,6 +66,8 @@ export type Executor = {
   /** Somebody else ended these attempts, or asked for their stop: kill those that run here. */
   stopAttempts(attempts: readonly AttemptId[], why: string): void;
   readonly slotsUsed: () => number;
+  /** Its incarnations: what recovery must not take for somebody else's. */
+  readonly workers: () => readonly string[];
   /** Takes nothing new and waits for what runs, at most this long; then kills it, to run again elsewhere. */
   drain(waitMs: number): Promise<void>;
 };
@@ -325,6 +328,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       for (const attempt of attempts) kill(attempt, why);
     },
     slotsUsed: () => running.size,
+    workers: () => [...incarnations].map((incarnation) => incarnation.worker),
     async drain(waitMs) {
       draining = true;
       await store.system((tx) => drainWorker(tx, current.worker)).catch(() => undefined);
@@ -381,10 +385,8 @@ async function guestKey(
 ): Promise<GuestKey> {
   const { at } = claimed;
   const kind = task.runs_in === "inline" ? dag.spec.guest : task.runs_in;
-  const [bundleDir, environment] = await Promise.all([
-    deps.bundleDir(tenant, at),
-    deps.environment(tenant, at, kind),
-  ]);
+  const bundleDir = await deps.bundleDir(tenant, at);
+  const environment = await deps.environment(tenant, at, kind, bundleDir);
   return {
     tenant,
     uid: at.uid,

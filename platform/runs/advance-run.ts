@@ -68,8 +68,13 @@ export type Knock =
   | {
       readonly kind: "deed";
       readonly why: string;
-      readonly plan: (under: UnderLock) => Promise<readonly RunEvent[]>;
+      readonly plan: (under: UnderLock) => Promise<Plan>;
     };
+
+/** What happens; with `dag`, under that version, to which the plan has moved the run. */
+export type Plan =
+  | readonly RunEvent[]
+  | { readonly events: readonly RunEvent[]; readonly dag: CompiledDag };
 
 export type UnderLock = {
   readonly tx: Tx;
@@ -247,7 +252,7 @@ async function oneTransaction(
   ]);
   if (row === undefined) return { answers: knocks.map(() => ({ kind: "no_such_run" })) };
   const nowMs = time?.now_ms ?? 0;
-  const dag =
+  let dag =
     guess !== undefined && guess.version === row.version
       ? guess.dag
       : await deps.dags.get(tx, tenant, row.facts.dag_id, row.version);
@@ -259,7 +264,11 @@ async function oneTransaction(
   for (const [i, knock] of knocks.entries()) {
     if (valid[i] !== true) continue;
     if (knock.kind === "attempt") events.push(knock.event);
-    else events.push(...(await knock.plan({ tx, tenant, row, dag, nowMs })));
+    else {
+      const plan = await knock.plan({ tx, tenant, row, dag, nowMs });
+      if ("events" in plan) dag = plan.dag;
+      events.push(...("events" in plan ? plan.events : plan));
+    }
   }
   if (events.length === 0)
     return {

@@ -4,8 +4,8 @@
  * and logical date, so two schedulers that see the same DAG due create one run.
  */
 import { metrics } from "../../ops/telemetry/metrics.ts";
-import { type NextRun, nextRun } from "../engine/next-run.ts";
-import { scheduledRunId } from "../engine/run-ids.ts";
+import { runIdOf } from "../engine/run-id.ts";
+import { nextRun, type PlannedRun } from "../engine/timetable.ts";
 import type { DagSpec } from "../model/dag-spec.ts";
 import type { DagId, TenantId } from "../model/ids.ts";
 import { type CreateDeps, createRunIn } from "../runs/create-run.ts";
@@ -53,7 +53,7 @@ export async function createDueRuns(deps: CreateDeps): Promise<boolean> {
       const next = dag.next;
       const made = await createRunIn(deps, tx, tenant, {
         dag_id,
-        run_id: scheduledRunId(next, dag.level),
+        run_id: runIdOf({ type: "scheduled", level: dag.level, suffix: "", ...next }),
         run_type: "scheduled",
         logical_date: iso(next.logical_date_ms),
         interval_start: iso(next.interval_start_ms),
@@ -81,9 +81,9 @@ type LockedDag = {
   /** Runs that are queued or running. */
   readonly open: number;
   readonly now_ms: number;
-  readonly next: NextRun | null;
+  readonly next: PlannedRun | null;
   readonly last:
-    | Pick<NextRun, "logical_date_ms" | "interval_start_ms" | "interval_end_ms">
+    | Pick<PlannedRun, "logical_date_ms" | "interval_start_ms" | "interval_end_ms">
     | undefined;
 };
 
@@ -150,10 +150,28 @@ async function lockDag(tx: Tx, tenant: TenantId, dagId: DagId): Promise<LockedDa
   };
 }
 
-const nextOf = (dag: LockedDag, last: LockedDag["last"]): NextRun | undefined =>
-  nextRun(dag.spec, last, dag.now_ms);
+const nextOf = (dag: LockedDag, last: LockedDag["last"]): PlannedRun | undefined =>
+  nextRun({
+    timetable: dag.spec.timetable,
+    catchup: dag.spec.catchup,
+    start_ms: earliestOf(dag.spec),
+    end_ms: dag.spec.end_date === undefined ? undefined : Date.parse(dag.spec.end_date),
+    last:
+      last === undefined
+        ? undefined
+        : { start_ms: last.interval_start_ms, end_ms: last.interval_end_ms },
+    nowMs: dag.now_ms,
+  });
 
-const writeNext = (tx: Tx, tenant: TenantId, dagId: DagId, next: NextRun | undefined) => tx`
+/** Airflow's time restriction: the earlier of the DAG's start_date and its tasks'. */
+function earliestOf(spec: DagSpec): number | undefined {
+  const dates = [spec.start_date, ...spec.tasks.map((task) => task.start_date)].filter(
+    (date) => date !== undefined,
+  );
+  return dates.length === 0 ? undefined : Math.min(...dates.map((date) => Date.parse(date)));
+}
+
+const writeNext = (tx: Tx, tenant: TenantId, dagId: DagId, next: PlannedRun | undefined) => tx`
   update airlock.dag
      set next_logical_at = ${next === undefined ? null : iso(next.logical_date_ms)},
          next_interval_start = ${next === undefined ? null : iso(next.interval_start_ms)},

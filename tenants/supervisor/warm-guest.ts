@@ -23,6 +23,7 @@ const roles: readonly string[] = ["comms", "stdout", "stderr"];
 
 const nonceLifeMs = 5000;
 const readyWithinMs = 60_000;
+const outputWithinMs = 250;
 const helloBytesMax = 256;
 const controlFrameBytesMax = 64 * 1024;
 const unnamedMax = 64;
@@ -93,7 +94,7 @@ type Expected = {
   readonly since: number;
   readonly seen: Set<Role>;
   readonly sockets: Map<Role, Socket>;
-  readonly waiting: Map<Role, (socket: Socket | undefined) => void>;
+  readonly waiting: Map<Role, readonly ((socket: Socket | undefined) => void)[]>;
   pid?: number;
   onPid?: () => void;
   exit?: ChildExit;
@@ -301,6 +302,11 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         Promise.all([socketOf(child, "comms"), pidOf(child)]).then(([socket]) => socket),
       );
       if (comms === undefined) throw new GuestOver(`a child did not connect: ${lastWords()}`);
+      // Its output is connected before it begins: a child that is gone in a millisecond would take its words along.
+      await within(
+        outputWithinMs,
+        Promise.all([socketOf(child, "stdout"), socketOf(child, "stderr")]),
+      );
       // Before its first frame, so before any of the author's code: what it forks later is in the group as well.
       return adopt(child, comms);
     } catch (error) {
@@ -411,7 +417,9 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   function socketOf(child: Expected, role: Role): Promise<Socket | undefined> {
     const here = child.sockets.get(role);
     if (here !== undefined || child.exit !== undefined) return Promise.resolve(here);
-    return new Promise((resolve) => child.waiting.set(role, resolve));
+    return new Promise((resolve) =>
+      child.waiting.set(role, [...(child.waiting.get(role) ?? []), resolve]),
+    );
   }
 
   function pidOf(child: Expected): Promise<void> {
@@ -425,11 +433,12 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     if (child.exit !== undefined) return;
     child.exit = exit;
     child.onPid?.();
-    // Its output may still be on the way from the kernel; who has not come by now will not come.
-    setImmediate(() => {
-      for (const [role, resolve] of child.waiting) resolve(child.sockets.get(role));
+    // Its connections may still be on the way from the kernel; who has not come by then will not come.
+    setTimeout(() => {
+      for (const [role, hearers] of child.waiting)
+        for (const hear of hearers) hear(child.sockets.get(role));
       child.waiting.clear();
-    });
+    }, 50);
     child.onExit(exit);
   }
 
@@ -505,9 +514,9 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     }
     child.seen.add(role as Role);
     child.sockets.set(role as Role, socket);
-    const waiting = child.waiting.get(role as Role);
+    const hearers = child.waiting.get(role as Role) ?? [];
     child.waiting.delete(role as Role);
-    waiting?.(socket);
+    for (const hear of hearers) hear(socket);
   }
 
   function onExit(exit: Exit): void {
@@ -526,13 +535,13 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     const before = state;
     state = "over";
     if (before === "starting") whenReady.reject(new GuestOver(`${why}. ${lastWords()}`.trim()));
-    server.close();
-    const box = boxed;
     void (async () => {
-      if (box === undefined) await begun.catch(() => undefined);
-      (boxed ?? box)?.kill();
+      // Still on its way up: a server that is closed before it listens never says so.
+      if (boxed === undefined) await begun.catch(() => undefined);
+      server.close();
+      boxed?.kill();
       group?.kill();
-      await (boxed ?? box)?.exited;
+      await boxed?.exited;
       for (const child of [...children.values()]) {
         childGone(child, { code: null, signal: "SIGKILL" });
         for (const socket of child.sockets.values()) socket.destroySoon();

@@ -41,7 +41,7 @@ function decoded(path: string): string {
 
 /** The nearest of some words, if one is near enough to have been meant. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.min(3, Math.floor(word.length / 2)));
+  const limit = Math.min(3, Math.floor(word.length / 2));
   let best: { word: string; distance: number } | undefined;
   for (const candidate of words.slice(0, 2000)) {
     if (Math.abs(candidate.length - word.length) > limit) continue;

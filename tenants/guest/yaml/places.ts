@@ -1,5 +1,16 @@
 /** Where a value of a YAML document stands in its text. */
-import { type Document, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node, type Pair } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type LineCounter,
+  type Node,
+  type Pair,
+  visit,
+  type YAMLMap,
+} from "yaml";
 
 export type LineColumn = { readonly line: number; readonly column: number };
 type Steps = readonly PropertyKey[];
@@ -25,7 +36,7 @@ export function placesOf(document: Document, lines: LineCounter): Places {
     for (const step of path) {
       const inner = isAlias(node) ? node.resolve(document) : node;
       if (isMap(inner)) {
-        const pair = (inner.items as Pair[]).find((one) => keyText(one.key) === String(step));
+        const pair = pairOf(inner, String(step));
         if (pair === undefined) break;
         key = pair.key;
         node = pair.value ?? pair.key;
@@ -49,6 +60,36 @@ export function placesOf(document: Document, lines: LineCounter): Places {
       return line === 1 ? place : { line: place.line + line - 1, column: 1 };
     },
   };
+}
+
+/** By name, looked up once per mapping: one with ten thousand tasks is asked ten thousand times. */
+const named = new WeakMap<object, Map<string, Pair>>();
+function pairOf(map: YAMLMap, name: string): Pair | undefined {
+  let pairs = named.get(map);
+  if (pairs === undefined) {
+    pairs = new Map((map.items as Pair[]).map((pair) => [keyText(pair.key), pair]));
+    named.set(map, pairs);
+  }
+  return pairs.get(name);
+}
+
+/** Keys that a mapping has twice, anywhere in the document. */
+export function doubleKeys(document: Document, lines: LineCounter): (LineColumn & { readonly key: string })[] {
+  const found: (LineColumn & { readonly key: string })[] = [];
+  visit(document, {
+    Map(_at, map) {
+      const seen = new Set<string>();
+      for (const { key } of map.items as Pair[]) {
+        const text = keyText(key);
+        if (seen.has(text) && text !== "<<") {
+          const { line, col } = lines.linePos((key as Node | null)?.range?.[0] ?? 0);
+          found.push({ key: text, line: Math.max(1, line), column: Math.max(1, col) });
+        }
+        seen.add(text);
+      }
+    },
+  });
+  return found;
 }
 
 const keyText = (key: unknown): string => String(isScalar(key) ? key.value : key);

@@ -55,7 +55,7 @@ function become(nonce) {
   const out = hello(nonce, "stdout");
   hello(nonce, "stderr");
   comms.once("data", (first) => {
-    const code = /code.(?:\xda..|\xd9.|[\xa0-\xbf])([^]*?)\/\/END/.exec(first.toString("latin1"))?.[1] ?? "";
+    const code = /code(?:\xda..|\xd9.|[\xa0-\xbf])([^]*?)\/\/END/s.exec(first.toString("latin1"))?.[1] ?? "";
     comms.write(frame([0, { type: "TaskStarted" }]));
     new Function("out", "process", code)(out, process);
     out.end();

@@ -1,0 +1,635 @@
+/**
+ * Opens the house, in the order in which its parts need each other, and closes it in reverse. Every role is
+ * the same code: `up` has all of them in one process, a larger installation has each as often as it likes.
+ */
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import type { Server } from "node:http";
+import { availableParallelism, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import type { Logger } from "../../ops/telemetry/log.ts";
+import { metrics } from "../../ops/telemetry/metrics.ts";
+import { startTracing } from "../../ops/telemetry/trace.ts";
+import { type Authorizer, openAuthorizer } from "../../policies/authz/authorizer.ts";
+import { openEnvironments } from "../../tenants/environments/open-environments.ts";
+import { defaultLimits, narrowLimits, repositoryBounds } from "../../tenants/registry/limits.ts";
+import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
+import { checkOut } from "../../tenants/source/check-out.ts";
+import type { GitCredentials } from "../../tenants/source/credentials.ts";
+import { mirrorDir } from "../../tenants/source/fetch-branch.ts";
+import { hostedDir } from "../../tenants/source/hosted-repository.ts";
+import type { GitAccessRequest, GitVerdict } from "../../tenants/source/serve-git.ts";
+import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
+import { answerPush } from "../../tenants/sync/answer-push.ts";
+import { receiveWebhook } from "../../tenants/sync/receive-webhook.ts";
+import { runSyncs, type Syncs } from "../../tenants/sync/run-syncs.ts";
+import type { SyncDeps, SyncFolders } from "../../tenants/sync/sync-repository.ts";
+import { type Api, createApi } from "../api/create-api.ts";
+import type { HealthFacts } from "../api/deps.ts";
+import { checkTimetable, summarizeTimetable } from "../engine/timetable.ts";
+import { type Executor, openExecutor } from "../executor/open-executor.ts";
+import { type Feed, openFeed } from "../live/open-feed.ts";
+import type { EnvironmentRef, GuestLimits } from "../model/guest.ts";
+import { type CommitId, known, type RepositoryId, type TenantId } from "../model/ids.ts";
+import { readDagSpec } from "../model/read-dag-spec.ts";
+import { openDirectoryObjects } from "../objects/open-objects.ts";
+import { type EmbeddedPostgres, startEmbedded } from "../postgres/embedded.ts";
+import { migrateQueue } from "../queue/migrate.ts";
+import { openDoor } from "../runs/advance-run.ts";
+import { openDagCache } from "../runs/dag-cache.ts";
+import { openDeeds } from "../runs/deeds.ts";
+import { runScheduler, type Scheduler } from "../scheduler/run-scheduler.ts";
+import { type Keyring, openKeyring } from "../secrets/keyring.ts";
+import { deriveKeys, openPlatformKeys } from "../secrets/platform-keys.ts";
+import { loadRules, policyVersion } from "../store/grants.ts";
+import { migrate } from "../store/migrate.ts";
+import { openStore, type Store } from "../store/open.ts";
+import { ensureDatabase } from "../store/sample-database.ts";
+import { openTenantKeys } from "../store/tenant-keys.ts";
+import { getTenant } from "../store/tenants.ts";
+import { type HeldHome, holdHome } from "./home.ts";
+import { placeGuests } from "./place-guests.ts";
+import { createHttpServer } from "./serve-http.ts";
+import { serveLive } from "./serve-live.ts";
+import { openSourceDeeds } from "./source-deeds.ts";
+import { openTenantThings } from "./tenant-things.ts";
+import { version } from "./version.ts";
+
+export type Role = "server" | "scheduler" | "worker" | "sync";
+export const allRoles: readonly Role[] = ["server", "scheduler", "worker", "sync"];
+
+export type PlatformSettings = {
+  readonly home: string;
+  readonly roles: readonly Role[];
+  readonly host: string;
+  readonly port: number;
+  readonly publicUrl: string | undefined;
+  /** undefined: the embedded Postgres. */
+  readonly databaseUrl: string | undefined;
+  readonly secretKey: string | undefined;
+  readonly sandbox: "auto" | "linux" | "plain";
+  readonly concurrency: number | undefined;
+  readonly leaseSeconds: number;
+  /** Throw-away: no fsync. Tests only. */
+  readonly volatile?: boolean;
+  readonly log: Logger;
+  readonly progress: (line: string) => void;
+};
+
+export type Platform = {
+  readonly url: string;
+  readonly port: number;
+  readonly home: string;
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly authorizer: Authorizer;
+  readonly api: Api;
+  readonly folders: SyncFolders;
+  readonly syncs: Syncs | undefined;
+  readonly guests: OpenGuests;
+  readonly sandbox: Sandbox;
+  readonly deeds: ReturnType<typeof openDeeds>;
+  /** Connection string of the owner; the samples' database is made beside it. */
+  readonly ownerUrl: string;
+  readonly embedded: boolean;
+  readonly warnings: readonly string[];
+  /** The first Python environment, which may still be under construction. */
+  readonly defaultEnvironment: Promise<unknown>;
+  close(): Promise<void>;
+};
+
+export async function openPlatform(settings: PlatformSettings): Promise<Platform> {
+  const { log, progress } = settings;
+  const closers: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of closers.splice(0).toReversed())
+      try {
+        await step();
+      } catch (error) {
+        log.warn({ room: "main", err: error }, "a part did not close in order");
+      }
+  };
+  try {
+    return await openParts(settings, closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  } finally {
+    progress("");
+  }
+}
+
+async function openParts(
+  settings: PlatformSettings,
+  closers: (() => unknown)[],
+  close: () => Promise<void>,
+): Promise<Platform> {
+  const { log, progress, roles } = settings;
+  const has = (role: Role): boolean => roles.includes(role);
+
+  progress("home");
+  const home: HeldHome = await holdHome(settings.home);
+  closers.push(() => home.release());
+  const tracing = await startTracing(version);
+  if (tracing !== undefined) closers.push(() => tracing.close());
+
+  progress("Postgres");
+  const database = await openDatabase(settings, home.folder);
+  closers.push(() => database.stop());
+  progress("migrations");
+  await migrateQueue(database.url);
+  await migrate(database.url);
+  const store = openStore(database.url, { connectionsMax: 16 });
+  closers.push(() => store.close());
+
+  const keys = openPlatformKeys(settings.secretKey, home.folder);
+  if (!keys.ok) throw new Error(`${keys.problem.field}: ${keys.problem.message}`);
+  const keyring = openKeyring(keys.value, openTenantKeys(store));
+  const [auditKey] = deriveKeys(keys.value, "audit");
+  if (auditKey === undefined) throw new Error("there is no platform key");
+
+  const authorizer = openAuthorizer({
+    versionOf: (domain) => store.system((tx) => policyVersion(tx, domain)),
+    load: (domain) => store.system((tx) => loadRules(tx, domain)),
+  });
+
+  progress("sandbox");
+  const sandbox = await openSandbox({ want: settings.sandbox, stateDir: home.folder });
+  closers.push(() => sandbox.close());
+  const placed = await placeGuests(home.folder, guestSources());
+  const guests = openGuests({
+    sandbox,
+    stateDir: join(home.folder, "guests-state"),
+    programs: { python: placed.python, node: placed.node },
+    onEvent: ({ level, tenant, message }) =>
+      log[level === "warning" ? "warn" : level]({ room: "guests", tenant }, message),
+  });
+  closers.push(() => guests.close());
+  const environments = openEnvironments({
+    sandbox,
+    folder: join(home.folder, "environments"),
+    requirements: readFileSync(join(guestSources().python, "requirements.txt"), "utf8"),
+  });
+  const defaultEnvironment = environments
+    .ensureDefault((line) => log.debug({ room: "environments" }, line))
+    .then((answer) => {
+      if (!answer.ok)
+        log.error({ room: "environments", hint: answer.problem.hint }, answer.problem.message);
+      return answer;
+    });
+  const nodeEnvironment: EnvironmentRef = {
+    hash: `node-${process.versions.node}`,
+    interpreter: sandbox.node(),
+  };
+
+  const objects = openDirectoryObjects(join(home.folder, "objects"));
+  const feed: Feed = await openFeed(store, log);
+  closers.push(() => feed.close());
+  const dags = openDagCache();
+  let scheduler: Scheduler | undefined;
+  let executor: Executor | undefined;
+  const door = openDoor({
+    store,
+    dags,
+    leaseSeconds: settings.leaseSeconds,
+    changed: () => feed.changed(),
+    stopped(stops) {
+      const ids = stops.map((stop) => stop.attempt);
+      executor?.stopAttempts(ids, "stopped");
+      void store.notify("airlock_stop", JSON.stringify(ids.slice(0, 100))).catch(() => undefined);
+    },
+    timerSet: () => wakeScheduler(),
+    runEnded(tenant, dagId, state) {
+      metrics.runs.labels(tenant, state).inc();
+      startQueued(tenant, dagId);
+    },
+    onProblem: (message, error) => log.warn({ room: "runs", err: error }, message),
+  });
+  const wakeScheduler = (): void => {
+    if (scheduler !== undefined) scheduler.wake();
+    else void store.notify("airlock_wake", "").catch(() => undefined);
+  };
+  const startQueued = (tenant: TenantId, dagId: string): void => {
+    if (scheduler !== undefined) scheduler.startQueued(tenant, known.dag(dagId));
+    else void store.notify("airlock_queued", `${tenant} ${dagId}`).catch(() => undefined);
+  };
+  const create = { store, door, dags };
+  const deeds = openDeeds({
+    ...create,
+    scheduleChanged(tenant, dagId) {
+      wakeScheduler();
+      startQueued(tenant, dagId);
+    },
+  });
+  const things = openTenantThings(store, keyring, deeds);
+  await store.listen(
+    "airlock_stop",
+    (payload) =>
+      executor?.stopAttempts((JSON.parse(payload) as string[]).map(known.attempt), "stopped"),
+    () => undefined,
+  );
+
+  const folders = makeFolders(home.folder);
+  const limitsOf = (tenantLimits: unknown): GuestLimits => {
+    const narrowed = narrowLimits(defaultLimits, tenantLimits);
+    return narrowed.ok ? narrowed.value : defaultLimits;
+  };
+  const bundleDir = async (
+    tenant: TenantId,
+    at: { repository: RepositoryId; commit: CommitId },
+  ): Promise<string> => {
+    const dir = join(folders.bundles, tenant, at.repository, at.commit);
+    if (existsSync(dir)) return dir;
+    // A cache that was emptied, or another node: made again from the repository.
+    const [row] = await store.tx(
+      tenant,
+      (tx) => tx<{ kind: string; path: string }[]>`
+        select r.kind, b.path from airlock.repository r join airlock.bundle b on b.tenant = r.tenant and b.repository = r.repository
+         where r.tenant = ${tenant} and r.repository = ${at.repository} and b.commit = ${at.commit}`,
+    );
+    if (row === undefined)
+      throw new Error(`the bundle of commit ${at.commit} is gone with its repository`);
+    const made = await checkOut({
+      repository:
+        row.kind === "hosted"
+          ? hostedDir(folders.hosted, tenant, at.repository)
+          : mirrorDir(folders.mirrors, tenant, at.repository),
+      commit: at.commit,
+      path: row.path,
+      bundlesDir: join(folders.bundles, tenant, at.repository),
+      bounds: repositoryBounds,
+    });
+    if (!made.ok)
+      throw new Error(
+        `the bundle of commit ${at.commit} cannot be made again: ${made.problem.message}`,
+      );
+    return made.value.dir;
+  };
+  const environmentOf = new Map<string, Promise<EnvironmentRef>>();
+  const ensureEnvironment = (
+    tenant: TenantId,
+    uid: number,
+    dir: string,
+  ): Promise<EnvironmentRef> => {
+    const found = environmentOf.get(dir);
+    if (found !== undefined) return found;
+    const made = environments.ensure({ tenant, uid, bundleDir: dir }).then((answer) => {
+      if (answer.ok) return answer.value;
+      environmentOf.delete(dir);
+      throw new Error(`${answer.problem.message}. ${answer.problem.hint}`);
+    });
+    made.catch(() => environmentOf.delete(dir));
+    environmentOf.set(dir, made);
+    if (environmentOf.size > 500) environmentOf.delete(environmentOf.keys().next().value ?? "");
+    return made;
+  };
+
+  if (has("scheduler")) {
+    scheduler = runScheduler({
+      ...create,
+      log,
+      home: home.folder,
+      myWorkers: () => executor?.workers() ?? [],
+      leaseSeconds: settings.leaseSeconds,
+    });
+    const mine = scheduler;
+    await store.listen(
+      "airlock_wake",
+      () => mine.wake(),
+      () => mine.wake(),
+    );
+    await store.listen(
+      "airlock_queued",
+      (payload) => {
+        const [tenant = "", dagId = ""] = payload.split(" ");
+        mine.startQueued(known.tenant(tenant), known.dag(dagId));
+      },
+      () => undefined,
+    );
+    closers.push(() => mine.stop());
+  }
+
+  if (has("worker")) {
+    progress("worker");
+    const mine = await openExecutor({
+      store,
+      databaseUrl: database.url,
+      door,
+      dags,
+      guests,
+      objects,
+      things,
+      bundleDir,
+      environment: async (tenant, at, kind, dir) =>
+        kind === "node" ? nodeEnvironment : ensureEnvironment(tenant, at.uid, dir),
+      limitsOf,
+      home: home.folder,
+      queues: ["default"],
+      slots: settings.concurrency ?? defaultSlots(),
+      leaseSeconds: settings.leaseSeconds,
+      log,
+    });
+    executor = mine;
+    closers.push(() => mine.drain(5_000));
+  }
+
+  let syncs: Syncs | undefined;
+  const syncDeps: SyncDeps = {
+    store,
+    folders,
+    guests,
+    parseHostOf: (tenant) => ({
+      getConnection: (id) => things.getConnection(tenant, id),
+      getVariable: (key) => things.getVariable(tenant, key),
+    }),
+    ensureEnvironment: (request) => environments.ensure(request),
+    nodeEnvironment,
+    guestVersions: { python: placed.python.version, node: placed.node.version },
+    readDagSpec: (raw) => readDagSpec(raw),
+    checkTimetable,
+    summarizeTimetable,
+    openCredentials: async (tenant, repository, sealed) =>
+      JSON.parse(await keyring.open(tenant, "repository", repository, sealed)) as GitCredentials,
+    addressRules: { privateHosts: [], fileRoots: [] },
+    ...(process.env["SSL_CERT_FILE"] === undefined ? {} : { caFile: process.env["SSL_CERT_FILE"] }),
+    deployed: () => wakeScheduler(),
+    pausedAtCreation: false,
+    owner: randomUUID(),
+    log,
+    now: () => new Date(),
+  };
+  if (has("sync")) {
+    const mine = await runSyncs(syncDeps, { concurrency: 4 });
+    syncs = mine;
+    closers.push(() => mine.close());
+  }
+
+  const warnings = sandbox.warnings;
+  const server = { url: "" };
+  const sourceDeeds = openSourceDeeds({
+    store,
+    keyring,
+    folders,
+    publicUrl: settings.publicUrl ?? `http://localhost:${settings.port}`,
+    addressRules: syncDeps.addressRules,
+    syncs: () => syncs,
+  });
+  const api = createApi({
+    store,
+    keyring,
+    authorizer,
+    auditKey,
+    runs: deeds,
+    sources: sourceDeeds,
+    async readObject(key) {
+      const body = await objects.read(key);
+      if (body === undefined) return undefined;
+      const parts: Buffer[] = [];
+      for await (const part of body) parts.push(part as Buffer);
+      return Buffer.concat(parts);
+    },
+    readArchivedLog: () => Promise.resolve({ text: "", next: undefined }),
+    health: () => readHealth(store, warnings),
+    version,
+    publicUrl: settings.publicUrl ?? `http://localhost:${settings.port}`,
+    onSurprise: (error, where) =>
+      log.error({ room: "api", err: error, ...where }, "a request failed"),
+    onAnswer: ({ method, status, ms }) =>
+      metrics.httpSeconds.labels(method, `${Math.floor(status / 100)}xx`).observe(ms / 1000),
+  });
+
+  let port = settings.port;
+  if (has("server")) {
+    progress("listening");
+    const http: Server = createHttpServer({
+      api,
+      gitHost: {
+        root: folders.hosted,
+        authorize: (request) => authorizeGit(api, authorizer, store, request),
+        pushed: ({ tenant, repository, refs, signal }) =>
+          syncs === undefined
+            ? oneLine("stored; the sync role runs in another process")
+            : answerPush({ tenant, repository, refs, signal }, syncs, syncDeps),
+      },
+      webhook: (request) =>
+        receiveWebhook(request, {
+          store,
+          webhookSecrets: async (tenant, repository, sealed) =>
+            JSON.parse(await keyring.open(tenant, "webhook", repository, sealed)) as string[],
+          now: () => new Date(),
+        }),
+      live: (request, response, tenant) =>
+        serveLive(request, response, tenant, {
+          feed,
+          signIn: api.signIn,
+          authorizer,
+          publicUrl: settings.publicUrl ?? server.url,
+          tenantExists: async (name) =>
+            (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
+        }),
+      async mayReadMetrics(request) {
+        const from = request.socket.remoteAddress ?? "";
+        if (
+          /^(?:127\.|::1$|::ffff:127\.)/.test(from) &&
+          request.headers["x-forwarded-for"] === undefined
+        )
+          return true;
+        const token = /^Bearer +(\S{1,200})$/i.exec(request.headers.authorization ?? "")?.[1];
+        const asker = token === undefined ? undefined : await api.signIn.byToken(token);
+        return asker !== undefined && (await authorizer.can(asker, "platform.read", "*", "*"));
+      },
+      documents: readDocuments(),
+      onSurprise: (error, path) =>
+        log.error({ room: "http", err: error, path }, "a request failed"),
+    });
+    port = await listen(http, settings.host, settings.port);
+    closers.push(
+      () =>
+        new Promise<void>((done) => {
+          http.close(() => done());
+          http.closeAllConnections();
+        }),
+    );
+  }
+  server.url =
+    settings.publicUrl ??
+    `http://${settings.host === "127.0.0.1" ? "localhost" : settings.host}:${port}`;
+  home.publish({
+    url: server.url,
+    pid: process.pid,
+    started_at: new Date().toISOString(),
+    version,
+  });
+
+  return {
+    url: server.url,
+    port,
+    home: home.folder,
+    store,
+    keyring,
+    authorizer,
+    api,
+    folders,
+    syncs,
+    guests,
+    sandbox,
+    deeds,
+    ownerUrl: database.url,
+    embedded: database.embedded,
+    warnings,
+    defaultEnvironment,
+    close,
+  };
+}
+
+async function openDatabase(
+  settings: PlatformSettings,
+  home: string,
+): Promise<{ readonly url: string; readonly embedded: boolean; stop(): Promise<void> }> {
+  if (settings.databaseUrl !== undefined)
+    return { url: settings.databaseUrl, embedded: false, stop: () => Promise.resolve() };
+  const server: EmbeddedPostgres = await startEmbedded({
+    folder: join(home, "postgres"),
+    volatile: settings.volatile === true,
+    progress: settings.progress,
+  });
+  const url = await ensureDatabase(server.url, "airlock");
+  return { url, embedded: true, stop: () => server.stop() };
+}
+
+function makeFolders(home: string): SyncFolders {
+  const make = (name: string, mode: number): string => {
+    const path = join(home, name);
+    mkdirSync(path, { recursive: true, mode });
+    return path;
+  };
+  return {
+    hosted: make("repositories", 0o700),
+    mirrors: make("mirrors", 0o700),
+    bundles: make("bundles", 0o711),
+    temporary: mkTemporary(home),
+  };
+}
+
+/** In memory where the machine has a place for that: credentials lie there while git runs. */
+function mkTemporary(home: string): string {
+  const base = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  const path = join(
+    base,
+    `airlock-${createHash("sha256").update(home).digest("hex").slice(0, 16)}-${randomBytes(4).toString("hex")}`,
+  );
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+/** Enough to keep the cores busy with tasks that wait, few enough to fit in memory. */
+const defaultSlots = (): number =>
+  Math.max(4, Math.min(availableParallelism() * 8, Math.floor(totalmem() / (256 * 1024 * 1024))));
+
+function guestSources(): {
+  readonly python: string;
+  readonly node: string;
+  readonly builtNode?: string;
+} {
+  const root = join(import.meta.dirname, "..", "..");
+  const built = join(root, "guest", "node");
+  const guest = existsSync(join(root, "tenants", "guest"))
+    ? join(root, "tenants", "guest")
+    : join(root, "guest");
+  return {
+    python: join(guest, "python"),
+    node: guest,
+    ...(existsSync(built) ? { builtNode: built } : {}),
+  };
+}
+
+async function* oneLine(line: string): AsyncGenerator<string> {
+  yield line;
+}
+
+async function authorizeGit(
+  api: Api,
+  authorizer: Authorizer,
+  store: Store,
+  request: GitAccessRequest,
+): Promise<GitVerdict> {
+  const { tenant, repository, deed, basic } = request;
+  if (basic === undefined) return { kind: "sign_in" };
+  const asker = basic.password.startsWith("alk_")
+    ? await api.signIn.byToken(basic.password)
+    : await api.signIn
+        .byPassword(basic.username, basic.password, "git")
+        .then((answer) => (answer.kind === "person" ? answer.asker : undefined));
+  if (asker === undefined) return { kind: "sign_in" };
+  if (asker.onlyTenant !== undefined && asker.onlyTenant !== tenant) return { kind: "unknown" };
+  const [row] = await store.tx(
+    tenant,
+    (tx) => tx<{ state: string; kind: string }[]>`
+      select t.state, r.kind from airlock.tenant t join airlock.repository r on r.tenant = t.tenant
+       where t.tenant = ${tenant} and r.repository = ${repository}`,
+  );
+  if (row === undefined || row.kind !== "hosted") return { kind: "unknown" };
+  const thing = `repo:${repository}`;
+  if (!(await authorizer.can(asker, "repo.read", tenant, thing))) return { kind: "unknown" };
+  if (deed === "repo.push" && row.state !== "active")
+    return { kind: "forbidden", message: `The tenant ${tenant} is suspended.` };
+  return (await authorizer.can(asker, deed, tenant, thing))
+    ? { kind: "allowed", actor: asker.subject }
+    : {
+        kind: "forbidden",
+        message: `${asker.name} may read ${tenant}/${repository} and not push to it.`,
+      };
+}
+
+async function readHealth(store: Store, warnings: readonly string[]): Promise<HealthFacts> {
+  try {
+    const [row] = await store.system((tx) => tx<{ now: Date }[]>`select clock_timestamp() as now`);
+    return {
+      database: true,
+      scheduler_heartbeat: row?.now ?? null,
+      sync_heartbeat: row?.now ?? null,
+      triggerer_heartbeat: null,
+      warnings,
+    };
+  } catch {
+    return {
+      database: false,
+      scheduler_heartbeat: null,
+      sync_heartbeat: null,
+      triggerer_heartbeat: null,
+      warnings,
+    };
+  }
+}
+
+function readDocuments(): ReadonlyMap<string, { readonly type: string; readonly body: string }> {
+  const root = join(import.meta.dirname, "..", "..");
+  const schema = [
+    join(root, "tenants", "guest", "yaml", "schema", "dag.v1.json"),
+    join(root, "schema", "dag.v1.json"),
+  ].find((path) => existsSync(path));
+  const documents = new Map<string, { readonly type: string; readonly body: string }>();
+  if (schema !== undefined)
+    documents.set("/schema/dag.v1.json", {
+      type: "application/schema+json",
+      body: readFileSync(schema, "utf8"),
+    });
+  return documents;
+}
+
+const listen = (server: Server, host: string, port: number): Promise<number> =>
+  new Promise((done, fail) => {
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      fail(
+        error.code === "EADDRINUSE"
+          ? new Error(
+              `Port ${port} is taken. Set AIRLOCK_PORT to another one, or to 0 for any free one.`,
+            )
+          : error,
+      ),
+    );
+    server.listen(port, host, () => {
+      const address = server.address();
+      done(typeof address === "object" && address !== null ? address.port : port);
+    });
+  });

@@ -1,0 +1,148 @@
+/**
+ * One port for everything: git for pushes, webhooks, the live stream, machines' health and metrics, and the API.
+ * What a client sends decides only which of these answers; each does its own reading with bounds.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { renderMetrics } from "../../ops/telemetry/metrics.ts";
+import { type GitHost, serveGit } from "../../tenants/source/serve-git.ts";
+import type { WebhookAnswer } from "../../tenants/sync/receive-webhook.ts";
+import type { Api } from "../api/create-api.ts";
+import { type RepositoryId, readRepositoryId, readTenantId, type TenantId } from "../model/ids.ts";
+
+export type HttpDeps = {
+  readonly api: Api;
+  readonly gitHost: GitHost | undefined;
+  readonly webhook: (request: {
+    readonly tenant: TenantId;
+    readonly repository: RepositoryId;
+    readonly headers: { readonly [name: string]: string | undefined };
+    readonly body: Buffer;
+  }) => Promise<WebhookAnswer>;
+  readonly live: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    tenant: TenantId,
+  ) => Promise<void>;
+  readonly mayReadMetrics: (request: IncomingMessage) => Promise<boolean>;
+  /** Small fixed documents: the front page, the YAML schema. */
+  readonly documents: ReadonlyMap<string, { readonly type: string; readonly body: string }>;
+  readonly onSurprise: (error: unknown, path: string) => void;
+};
+
+const webhookBytesMax = 1024 * 1024;
+
+export function createHttpServer(deps: HttpDeps): Server {
+  const toApi = getRequestListener(
+    (request, env) =>
+      deps.api.fetch(request, {
+        ip: "incoming" in env ? (env.incoming.socket.remoteAddress ?? "unknown") : "unknown",
+      }),
+    { overrideGlobalObjects: false },
+  );
+  const server = createServer((request, response) => {
+    route(deps, toApi, request, response).catch((error: unknown) => {
+      deps.onSurprise(error, request.url ?? "");
+      if (!response.headersSent)
+        answer(response, 500, { detail: "Unexpected error; see the server's log" });
+      else response.destroy();
+    });
+  });
+  // A push of a large repository, or an event stream, may take long; a client that sends headers slowly may not.
+  server.requestTimeout = 0;
+  server.headersTimeout = 20_000;
+  server.keepAliveTimeout = 65_000;
+  return server;
+}
+
+async function route(
+  deps: HttpDeps,
+  toApi: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+  if (path.startsWith("/git/") && deps.gitHost !== undefined)
+    return serveGit(request, response, deps.gitHost);
+  const hook = /^\/t\/([^/]+)\/hooks\/git\/([^/]+)$/.exec(path);
+  if (hook !== null) return takeWebhook(deps, request, response, hook[1] ?? "", hook[2] ?? "");
+  const live = /^\/t\/([^/]+)\/api\/live$/.exec(path);
+  if (live !== null && request.method === "GET") {
+    const tenant = readTenantId(live[1]);
+    if (!tenant.ok) return answer(response, 404, { detail: "Not Found" });
+    return deps.live(request, response, tenant.value);
+  }
+  if (path === "/metrics" && request.method === "GET") {
+    if (!(await deps.mayReadMetrics(request)))
+      return answer(response, 403, {
+        detail: "Metrics are for loopback, or for a token that may read the platform",
+      });
+    response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+    response.end(await renderMetrics());
+    return;
+  }
+  const document = request.method === "GET" ? deps.documents.get(path) : undefined;
+  if (document !== undefined) {
+    response.writeHead(200, {
+      "content-type": document.type,
+      "x-content-type-options": "nosniff",
+      "content-security-policy":
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    });
+    response.end(document.body);
+    return;
+  }
+  await toApi(request, response);
+}
+
+async function takeWebhook(
+  deps: HttpDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  rawTenant: string,
+  rawRepository: string,
+): Promise<void> {
+  const tenant = readTenantId(rawTenant);
+  const repository = readRepositoryId(rawRepository);
+  if (request.method !== "POST" || !tenant.ok || !repository.ok)
+    return answer(response, 404, { detail: "Not Found" });
+  const body = await readBody(request, webhookBytesMax + 1);
+  if (body === undefined) {
+    response.setHeader("connection", "close");
+    return answer(response, 413, { detail: "A webhook may have at most 1 MiB." });
+  }
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value[0] : value,
+    ]),
+  );
+  const { status, detail } = await deps.webhook({
+    tenant: tenant.value,
+    repository: repository.value,
+    headers,
+    body,
+  });
+  answer(response, status, { detail });
+}
+
+/** The body, or undefined once it is longer than `bytesMax`. */
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request) {
+    const chunk = part as Buffer;
+    bytes += chunk.length;
+    if (bytes > bytesMax) return undefined;
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+function answer(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "x-content-type-options": "nosniff",
+  });
+  response.end(JSON.stringify(body));
+}
