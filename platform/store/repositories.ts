@@ -200,6 +200,18 @@ export async function renewLease(
   return kept.length === 1;
 }
 
+/** For who only needed the repository's folder: wants and polls stay as they are. */
+export async function releaseLease(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  owner: string,
+): Promise<void> {
+  await tx`
+    update airlock.repository set lease_owner = null, lease_until = null
+     where tenant = ${tenant} and repository = ${repository} and lease_owner = ${owner}`;
+}
+
 export type SyncEnd = {
   readonly claimedAt: string;
   /** Absent: the repository could not be reached or read, `problem` says why. */

@@ -3,6 +3,7 @@
  * control groups, sets rlimits and drops the uid; `online` makes a network of the allowed addresses; the
  * driver's own part builds the view of the file system and the namespaces.
  */
+import { readdirSync, statSync } from "node:fs";
 import type { Bind, Launch } from "./launch.ts";
 
 export type Machine = {
@@ -25,6 +26,21 @@ const uidInside = "1000";
 /** The filter is handed over as this descriptor, the network helper's channel as the next. */
 export const filterFd = 3;
 export const channelFd = 4;
+
+/** Threads that this user runs already, with room for those that come and go. */
+function processesOfThisUser(): number {
+  const uid = process.getuid?.();
+  let count = 256;
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (statSync(`/proc/${name}`).uid === uid) count += readdirSync(`/proc/${name}/task`).length;
+    } catch {
+      // It has ended.
+    }
+  }
+  return count;
+}
 
 export type Prepared = Launch & {
   /** Folder of this launch alone, for its mount point. */
@@ -63,7 +79,7 @@ export function bubblewrapLine(bwrap: string, machine: Machine, launch: Prepared
     ...Object.entries(launch.env).flatMap(([name, value]) => ["--setenv", name, value]),
     ...(machine.filter === undefined ? [] : ["--seccomp", String(filterFd)]),
     "--",
-    ...fewProcesses(machine, launch),
+    ...rationed(machine, launch),
     ...launch.command,
   ];
 }
@@ -85,7 +101,7 @@ export function namespacesLine(machine: Machine, launch: Prepared): string[] {
     ...["setpriv", "--no-new-privs", "--pdeathsig", "KILL", "--"],
     ...["env", "-i", ...Object.entries(launch.env).map(([name, value]) => `${name}=${value}`)],
     ...filtered(machine),
-    ...fewProcesses(machine, launch),
+    ...rationed(machine, launch),
     ...(launch.first ? [] : ["/bin/sh", "-c", '"$@"; exit $?', "sh"]),
     ...launch.command,
   ];
@@ -99,7 +115,7 @@ export function plainLine(machine: Machine, launch: Prepared): string[] {
     ...["setpriv", "--no-new-privs", "--pdeathsig", "KILL", "--"],
     ...["env", "-i", ...Object.entries(launch.env).map(([name, value]) => `${name}=${value}`)],
     ...filtered(machine),
-    ...(machine.root ? fewProcesses(machine, launch) : []),
+    ...rationed(machine, launch, machine.root ? 0 : processesOfThisUser()),
     ...launch.command,
   ];
 }
@@ -111,8 +127,7 @@ function entered(machine: Machine, launch: Prepared): string[] {
     ...machine.shell,
     ...["-c", enter, "sh"],
     String(launch.limits.openFiles),
-    String(Math.ceil(launch.limits.fileBytes / 512)),
-    machine.groupMemory ? "" : String(Math.ceil(launch.limits.memoryBytes / 1024)),
+    String(launch.limits.fileBytes),
     ...(launch.group?.joinFiles ?? []),
     "--",
     ...(machine.root
@@ -134,11 +149,12 @@ for fd in /proc/self/fd/*; do
 done
 ulimit -c 0
 ulimit -n "$1" 2>/dev/null
-ulimit -f "$2" 2>/dev/null
-[ -z "$3" ] || ulimit -d "$3" 2>/dev/null
+unit=512
+[ -z "$BASH_VERSION" ] || unit=1024
+ulimit -f $((($2 + unit - 1) / unit)) 2>/dev/null
 { echo 900 >/proc/self/oom_score_adj; } 2>/dev/null
 umask 022
-shift 3
+shift 2
 while [ "$1" != -- ]; do
   echo 0 >"$1" || { echo "airlock: cannot join $1" >&2; exit 125; }
   shift
@@ -206,15 +222,25 @@ class Program(ctypes.Structure):
 held = ctypes.create_string_buffer(code, len(code))
 program = Program(len(code) // 8, ctypes.cast(held, ctypes.c_void_p))
 libc = ctypes.CDLL(None)
+libc.prctl(36, 1, 0, 0, 0)  # without a pid namespace orphans come to it all the same
 if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
     sys.exit("airlock: cannot load the system call filter")
 os.execv(sys.argv[1], sys.argv[1:])`;
 
-/** Set inside: there the kernel counts the processes of this user namespace alone, not all of the uid's. */
-function fewProcesses(machine: Machine, launch: Launch): string[] {
-  const n = String(launch.limits.processes);
-  return machine.groupProcesses ? [] : ["/usr/bin/prlimit", `--nproc=${n}:${n}`, "--"];
+/**
+ * Where no control group counts: per process for memory, and for processes what the kernel counts. Set inside, that
+ * is this user namespace alone; without namespaces it is all that the uid runs (`others`) and the limit is rough.
+ */
+function rationed(machine: Machine, launch: Launch, others = 0): string[] {
+  const { processes, memoryBytes } = launch.limits;
+  const rations = [
+    ...(machine.groupProcesses ? [] : [`--nproc=${both(processes + others)}`]),
+    ...(machine.groupMemory ? [] : [`--data=${both(memoryBytes)}`]),
+  ];
+  return rations.length === 0 ? [] : ["/usr/bin/prlimit", ...rations, "--"];
 }
+
+const both = (n: number): string => `${String(n)}:${String(n)}`;
 
 const tmpBytes = (launch: Launch): number =>
   Math.min(launch.limits.memoryBytes, launch.limits.fileBytes);

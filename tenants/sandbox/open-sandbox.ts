@@ -141,7 +141,7 @@ function describe(
   const enforces = {
     memory: groups?.enforces.memory ?? false,
     cpu: groups?.enforces.cpu ?? false,
-    processes: (groups?.enforces.processes ?? false) || binds || machine.root,
+    processes: (groups?.enforces.processes ?? false) || binds || existsSync("/usr/bin/prlimit"),
     uid: machine.root,
     network: binds,
     files: binds,
@@ -203,7 +203,7 @@ function warningsOf(
         ? `System calls are not filtered: no filter for ${process.arch}.`
         : "System calls are not filtered: without bubblewrap that needs python3 with ctypes.",
     );
-  if (!enforces.kill && driver === "plain")
+  if (!enforces.kill && driver === "plain" && machine.python === undefined)
     say.push("What a task leaves running in a session of its own cannot be ended.");
   return say;
 }

@@ -269,6 +269,8 @@ export function conductAttempt(options: ConductOptions): Conducted {
   async function onTerminal(last: AttemptEnd, message: Body): Promise<void> {
     if (terminal !== undefined || ending !== undefined) return;
     terminal = last;
+    // Without control groups /proc is the only count, and a process that has ended has none there.
+    child.usage();
     const label = message["rendered_map_index"];
     if (typeof label === "string" && label !== "")
       await host.setRenderedMapIndex(mask.text(label).slice(0, 250)).catch(() => undefined);
@@ -383,7 +385,12 @@ export function conductAttempt(options: ConductOptions): Conducted {
   async function decide(last: AttemptEnd): Promise<void> {
     if (decided) return;
     decided = true;
-    const usage = child.usage();
+    let usage = child.usage();
+    if (usage.peak_memory_bytes === 0 && exit === undefined) {
+      // It ended between its last frame and our look, and no group counts: its parent was told.
+      await Promise.race([child.exited, new Promise((resolve) => after(100, () => resolve(undefined)))]);
+      usage = child.usage();
+    }
     if (last.kind === "failed" && last.limit === undefined) last = explain(last);
     const problems = await collectArtifacts(
       {

@@ -268,7 +268,8 @@ try:
 except OSError as e: raise SystemExit(9)`,
     );
     expect(failure(told).kind).toBe("failed");
-    if (stage.sandbox.enforces.processes) expect(failure(told).reason).toContain("32 processes");
+    if (stage.sandbox.groups?.enforces.processes === true)
+      expect(failure(told).reason).toContain("32 processes");
     expect((await stage.run("xcom('next')")).xcoms.get("return_value")).toBe("next");
   });
 
@@ -527,7 +528,7 @@ xcom([get("localhost", ${String(port)}), get("127.0.0.1", ${String(port + 1)}), 
 });
 
 test("idle guests end, and after close nothing is left", async () => {
-  const own = await setStage("auto", { idleSeconds: 1 });
+  const own = await setStage(undefined, { idleSeconds: 1 });
   try {
     await own.run("pass");
     expect(own.guests.stats().warm).toBe(1);

@@ -23,6 +23,7 @@ const roles: readonly string[] = ["comms", "stdout", "stderr"];
 
 const nonceLifeMs = 5000;
 const readyWithinMs = 60_000;
+const nodeReserves = 768 << 20;
 const outputWithinMs = 250;
 const helloBytesMax = 256;
 const controlFrameBytesMax = 64 * 1024;
@@ -184,7 +185,11 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         PYTHONDONTWRITEBYTECODE: "1",
       },
       egress: key.egress,
-      limits: key.limits,
+      limits: {
+        ...key.limits,
+        // V8 alone reserves this much; where the memory group is missing it would count against the task.
+        memoryBytes: key.limits.memoryBytes + (single && guestGroup === undefined ? nodeReserves : 0),
+      },
       ...(guestGroup === undefined ? {} : { group: guestGroup }),
       first: !single,
     });
@@ -390,7 +395,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
           }
           if (own.pids().length === 0 && state === "ready") freeGroups.push(own);
           else await own.remove();
-        } else endOrphans();
+        } else await endOrphans();
         removeFolder(child.workDir);
         endIfDone();
       },
@@ -405,12 +410,18 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   }
 
   /** Without control groups: what an attempt left behind was adopted by the zygote, the first process of its namespace. */
-  function endOrphans(): void {
-    if (zygote === undefined || forking > 0) return;
-    const known = new Set([...children.values()].map((child) => child.pid));
-    for (const host of childrenOf(zygote)) {
-      const pid = innermostPid(host);
-      if (pid !== undefined && !known.has(pid)) signalAll([host], "SIGKILL", true);
+  async function endOrphans(): Promise<void> {
+    // Killing one may bring up its children: again until none is left.
+    for (let round = 0; round < 20; round++) {
+      if (zygote === undefined || forking > 0) return;
+      const known = new Set([...children.values()].map((child) => child.pid));
+      const orphans = childrenOf(zygote).filter((host) => {
+        const pid = innermostPid(host);
+        return pid !== undefined && !known.has(pid);
+      });
+      if (orphans.length === 0) return;
+      signalAll(orphans, "SIGKILL", true);
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
 

@@ -23,7 +23,8 @@ export async function parseFile(
   imports: Imports,
 ): Promise<FileFacts> {
   const path = bundleFile(bundle, file);
-  if (path === undefined) return failure(file, { message: `${file} is not a file of the repository` });
+  if (path === undefined)
+    return failure(file, { message: `${file} is not a file of the repository` });
   const { size } = statSync(path);
   if (size > fileBytesMax)
     return failure(file, {
@@ -34,7 +35,11 @@ export async function parseFile(
     });
   if (/\.ya?ml$/.test(path)) {
     const { readYamlFile } = await import("../yaml/read-yaml-dag.ts");
-    return readYamlFile(realpathSync(bundle), insideOf(realpathSync(bundle), path) ?? file, readFileSync(path));
+    return readYamlFile(
+      realpathSync(bundle),
+      insideOf(realpathSync(bundle), path) ?? file,
+      readFileSync(path),
+    );
   }
   return parseTypescript(realpathSync(bundle), path, imports);
 }
@@ -83,12 +88,7 @@ const failure = (file: string, problem: FileProblem): FileFacts => ({
   packages: [],
 });
 
-function problemsOf(
-  thrown: unknown,
-  root: string,
-  own: string,
-  imports: Imports,
-): FileProblem[] {
+function problemsOf(thrown: unknown, root: string, own: string, imports: Imports): FileProblem[] {
   if (thrown instanceof DagProblems)
     return thrown.problems.slice(0, 50).map(({ message, hint, at }) => {
       const file = at === undefined ? own : (insideOf(root, at.file) ?? own);

@@ -1,5 +1,6 @@
 /** The stage of the supervisor's tests: a sandbox, our test guest, a house that remembers what it was told. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -60,7 +61,7 @@ export type Told = {
 };
 
 export async function setStage(
-  want: SandboxOptions["want"] = "auto",
+  want = (process.env["STAGE_SANDBOX"] ?? "auto") as NonNullable<SandboxOptions["want"]>,
   options: Partial<GuestsOptions> = {},
 ): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), "supervisor-"));
@@ -70,7 +71,6 @@ export async function setStage(
   // A copy where tenants' uids can reach it, wherever this checkout lies.
   const program = join(folder, "program");
   mkdirSync(program);
-  const { readFileSync } = await import("node:fs");
   for (const name of ["guest.py", "guest.mjs"])
     writeFileSync(
       join(program, name),
@@ -218,7 +218,6 @@ function quietHost(told: Pick<Told, "lines" | "xcoms" | "artifacts">): AttemptHo
       told.lines.push(...lines);
     },
     artifact: async ({ name, path }) => {
-      const { readFile } = await import("node:fs/promises");
       told.artifacts.push({ name, text: await readFile(path, "utf8") });
     },
   };

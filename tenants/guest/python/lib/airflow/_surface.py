@@ -45,7 +45,13 @@ def look_up(path: str, name: str):
 def names_in(path: str) -> list[str]:
     whole = _whole_of(path)
     below = [p[len(path) + 1 :] for p in _paths if p.startswith(path + ".") and "." not in p[len(path) + 1 :]]
-    return sorted({*_names_of(path), *below, *([] if whole is None else dir(whole))})
+    served = [] if whole is None else [name for name in dir(whole) if not name.startswith("__")]
+    return sorted({*_names_of(path), *below, *served})
+
+
+def all_paths() -> list[str]:
+    """Every import path of the table, parents first."""
+    return sorted(_paths)
 
 
 class _SurfaceFinder:

@@ -2,8 +2,8 @@
 
 A row is (generation, import path, names). `module:` opens a module of `airflow/_light`, the words behind it are its
 names; `Public=ours` renames, `Public=*` is the whole module. `@module` serves a module of ours under that path.
-The generation is what the path says about a file that imports it: "1" existed before 2.0 only; "2" says 1.10 or 2.x;
-"3" says 3.x; "" says nothing. For the paths of "1" that 2.x still took (deprecated) see `infer_level.py`.
+The generation is what the path says about a file that imports it: "1.10": only that had it; "1": before 3, and it does
+not tell 1.10 from 2; "2": 2.x had it first; "3": 3.x had it first; "": nothing. `infer_level.py` reads it.
 """
 
 _EXCEPTIONS = "@exceptions"
@@ -123,8 +123,8 @@ ROWS = [
     ("2", "airflow.sensors.filesystem", "sensors: FileSensor"),
     ("2", "airflow.sensors.external_task", _EXTERNAL),
     ("2", "airflow.models.dagparam", "params: DagParam"),
-    ("2", "airflow.utils.dates", "@dates"),
-    ("2", "airflow.utils.decorators", "helpers: apply_defaults"),
+    ("1", "airflow.utils.dates", "@dates"),
+    ("1", "airflow.utils.decorators", "helpers: apply_defaults"),
 
     # The 1.10 names that 2.x took to the end, deprecated.
     ("1", "airflow.operators.bash_operator", "operators: BashOperator"),

@@ -17,6 +17,7 @@ import msgpack
 
 from airflow._light import channel
 from airlock_guest import log_frames, orphans, parse_file, run_task
+from airlock_guest.warm_up import warm_up
 
 _defaults = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
 
@@ -24,6 +25,8 @@ _defaults = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
 def wait_for_order(pipe: int, paths) -> None:
     """A spare child. The end of the pipe without an order means that it is not needed."""
     _let_go(keep=pipe)
+    # Touches the pages that an attempt touches: copied now, they are not copied while somebody waits.
+    warm_up(rounds=1)
     data = b""
     while chunk := os.read(pipe, 65536):
         data += chunk
@@ -85,7 +88,7 @@ def _connect(paths, nonce: str) -> channel.Channel:
         connection = _hello(paths.socket, nonce, role)
         os.dup2(connection.fileno(), fd)
         connection.close()
-    sys.stdin = open(os.devnull, encoding="utf-8")
+    sys.stdin = open(0, encoding="utf-8", closefd=False)
     sys.stdout = sys.__stdout__ = _text_of(1)
     sys.stderr = sys.__stderr__ = _text_of(2)
     return channel.Channel(comms)
@@ -111,6 +114,9 @@ def _work(comms: channel.Channel, paths) -> int:
     log_frames.open_log(comms)
     kind = details.get("type")
     if kind == "StartupDetails":
+        # The bundle never changes, so what one attempt compiled the next need not. The folder is this guest's alone.
+        sys.pycache_prefix = os.path.join(paths.work, ".pycache")
+        sys.dont_write_bytecode = False
         return run_task.run(details, paths)
     if kind == "DagFileParseRequest":
         return parse_file.parse(details, paths, comms)

@@ -108,6 +108,8 @@ class _Watch:
         for name in set(sys.modules) - self._before:
             origin = getattr(sys.modules.get(name), "__file__", None)
             inner = name.split(".")
+            if inner[0] != "airflow" and inner[0] in self._before:
+                continue
             if origin and os.path.realpath(origin).startswith(places) and inner[0].isidentifier():
                 # Providers fill the airflow namespace: there the package is the provider.
                 found.add(".".join(inner[: 3 if inner[0] == "airflow" else 1]))

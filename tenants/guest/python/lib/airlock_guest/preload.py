@@ -9,9 +9,12 @@ import select
 import signal
 import time
 
+from airflow import _surface
+from airlock_guest.warm_up import warm_up
+
 _probe_seconds_max = 30
 _guest_modules = (
-    "jinja2", "jinja2.nativetypes", "jinja2.sandbox", "jinja2.ext", "jinja2.loaders", "pendulum", "msgpack",
+    "jinja2", "jinja2.nativetypes", "jinja2.sandbox", "jinja2.ext", "jinja2.loaders", "jinja2.meta", "pendulum", "msgpack",
     "dateutil.parser", "dateutil.relativedelta", "logging", "subprocess", "traceback", "socket", "json", "random",
     "airflow._light.operators", "airflow._light.sensors", "airflow._light.taskflow", "airflow._light.template",
     "airflow._light.context", "airflow._light.macros", "airflow._light.variable", "airflow._light.connection",
@@ -24,7 +27,9 @@ _guest_modules = (
 def preload_guest() -> None:
     for name in _guest_modules:
         importlib.import_module(name)
-    _warm_up()
+    for path in _surface.all_paths():
+        importlib.import_module(path)
+    warm_up()
 
 
 def preload(packages: list[str]) -> tuple[list[str], list[str], dict[str, str]]:
@@ -102,14 +107,3 @@ def _descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
     except OSError:
         return 0
-
-
-def _warm_up() -> None:
-    """Does once what every child would otherwise do first: compile a template, make a moment."""
-    import pendulum
-
-    from airflow._light import template
-
-    environment = template.bare_environment()
-    environment.from_string("{{ ds }}{% if x %}{% endif %}").render(ds="", x=0)
-    pendulum.parse("2000-01-01T00:00:00+00:00").in_timezone("UTC").isoformat()

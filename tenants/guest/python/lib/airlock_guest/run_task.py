@@ -41,7 +41,7 @@ def run(details: dict, paths) -> int:
     level = start.get("level", "3")
     parse_only(start["dag_id"], start["task_id"])
     ti = TaskInstance(start, level, ti_id=(details.get("ti") or {}).get("id"), log_url=start.get("log_url", ""))
-    attempt = _Attempt(ti, start, level)
+    attempt = Attempt(ti, start, level)
     signal.signal(signal.SIGTERM, attempt.on_terminate)
     try:
         prepare(paths.bundle, paths.dags_folder, (details.get("bundle_info") or {}).get("name"))
@@ -53,7 +53,9 @@ def run(details: dict, paths) -> int:
     return 0
 
 
-class _Attempt:
+class Attempt:
+    """One task instance on its way from the DAG file to its terminal frame."""
+
     def __init__(self, ti: TaskInstance, start: dict, level: str):
         self._ti = ti
         self._start = start
@@ -63,10 +65,14 @@ class _Attempt:
         self.context: dict = {}
 
     def load(self, path: str) -> None:
-        dag_id, task_id = self._start["dag_id"], self._start["task_id"]
+        dag_id = self._start["dag_id"]
         dag = next((dag for dag in reversed(load(path)) if dag.dag_id == dag_id), None)
         if dag is None:
             raise AirflowFailException(f"the DAG {dag_id!r} is not in {self._start['dag_file']} when a task loads it")
+        self.take(dag)
+
+    def take(self, dag) -> None:
+        dag_id, task_id = self._start["dag_id"], self._start["task_id"]
         if not dag.has_task(task_id):
             raise TaskNotFound(f"the task {task_id!r} is not in the DAG {dag_id!r} when it is loaded for the run")
         task = dag.get_task(task_id)

@@ -47,12 +47,12 @@ def write_spec(dag: DAG, level: str, warnings: list[dict]) -> dict:
             "has_success_callback": bool(dag.on_success_callback),
             "has_failure_callback": bool(dag.on_failure_callback),
             "groups": [_group(group) for group in dag.task_group_dict.values()],
-            "tasks": [_task(task, dag) for task in dag.tasks],
+            "tasks": [_task(task, start, end) for task in dag.tasks],
         }
     )
 
 
-def _task(task: AbstractOperator, dag: DAG) -> dict:
+def _task(task: AbstractOperator, start, end) -> dict:
     group = task.task_group
     return _without_none(
         {
@@ -78,8 +78,8 @@ def _task(task: AbstractOperator, dag: DAG) -> dict:
             "execution_timeout_s": _seconds(task.execution_timeout),
             "max_active_tis_per_dag": task.max_active_tis_per_dag,
             "max_active_tis_per_dagrun": task.max_active_tis_per_dagrun,
-            "start_date": _own_moment(task.start_date, dag.start_date, later=True),
-            "end_date": _own_moment(task.end_date, dag.end_date, later=False),
+            "start_date": _own_moment(task.start_date, start, later=True),
+            "end_date": _own_moment(task.end_date, end, later=False),
             "is_setup": task.is_setup,
             "is_teardown": task.is_teardown,
             "on_failure_fail_dagrun": task.on_failure_fail_dagrun,

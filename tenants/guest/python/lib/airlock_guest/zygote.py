@@ -23,6 +23,8 @@ from airlock_guest.preload import preload, preload_guest
 _control_bytes_max = 1024 * 1024
 _nonce = re.compile(r"[0-9a-f]{32}\Z")
 _in, _out = 0, 1
+# Forked ahead: one for the next attempt, one for the attempt after it, which may follow within milliseconds.
+_spares_wanted = 2
 
 
 class Paths(NamedTuple):
@@ -58,7 +60,7 @@ class _Zygote:
         self._wake = wake
         self._live: dict[int, str] = {}
         self._used: set[str] = set()
-        self._spare: Spare | None = None
+        self._spares: list[Spare] = []
         self._frozen = False
         self._stopping = False
         self._reader = _ExactReader(_in)
@@ -88,7 +90,7 @@ class _Zygote:
             self._fork(frame)
         elif kind == "stop":
             self._stopping = True
-            self._end_spare()
+            self._end_spares()
         else:
             raise SystemExit(f"guest: unknown control frame {kind!r}")
 
@@ -96,7 +98,8 @@ class _Zygote:
         done, skipped, versions = preload([p for p in packages if isinstance(p, str)])
         self._freeze()
         _tell({"type": "ready", "pid": os.getpid(), "preloaded": done, "skipped": skipped, "versions": versions})
-        self._spare = self._fork_spare()
+        while len(self._spares) < _spares_wanted:
+            self._spares.append(self._fork_spare())
 
     def _fork(self, frame: dict) -> None:
         nonce = frame.get("nonce")
@@ -112,19 +115,21 @@ class _Zygote:
                 child.live(order, self._paths)
         self._live[pid] = nonce
         _tell({"type": "forked", "nonce": nonce, "pid": pid})
-        if self._spare is None:
-            self._spare = self._fork_spare()
+        # After the answer: the fork for the next attempt is off the way of this one.
+        if len(self._spares) < _spares_wanted:
+            self._spares.append(self._fork_spare())
 
     def _give_to_spare(self, order: dict) -> int | None:
-        spare, self._spare = self._spare, None
-        if spare is None:
-            return None
-        try:
-            with os.fdopen(spare.pipe, "wb") as pipe:
-                pipe.write(msgpack.packb(order))
-        except BrokenPipeError:
-            return None
-        return spare.pid
+        while self._spares:
+            spare = self._spares.pop(0)
+            try:
+                with os.fdopen(spare.pipe, "wb", buffering=0) as pipe:
+                    pipe.write(msgpack.packb(order))
+            except BrokenPipeError:
+                # Somebody ended it. Reaping tells; the next one takes the order.
+                continue
+            return spare.pid
+        return None
 
     def _fork_spare(self) -> Spare:
         read, write = os.pipe()
@@ -134,11 +139,11 @@ class _Zygote:
         os.close(read)
         return Spare(pid, write)
 
-    def _end_spare(self) -> None:
-        spare, self._spare = self._spare, None
-        if spare is not None:
+    def _end_spares(self) -> None:
+        for spare in self._spares:
             # It reads the end of its pipe and goes.
             os.close(spare.pipe)
+        self._spares.clear()
 
     def _freeze(self) -> None:
         if not self._frozen:
@@ -156,9 +161,9 @@ class _Zygote:
             if pid == 0:
                 anyone_left = True
                 break
-            if self._spare is not None and pid == self._spare.pid:
-                os.close(self._spare.pipe)
-                self._spare = None
+            for spare in [spare for spare in self._spares if spare.pid == pid]:
+                os.close(spare.pipe)
+                self._spares.remove(spare)
             nonce = self._live.pop(pid, None)
             if nonce is not None:
                 _tell(
@@ -173,8 +178,7 @@ class _Zygote:
                     }
                 )
         if anyone_left:
-            spared = [self._spare.pid] if self._spare is not None else []
-            orphans.end_strays(self._live, spared)
+            orphans.end_strays(self._live, [spare.pid for spare in self._spares])
 
 
 _ended = object()
@@ -204,7 +208,10 @@ class _ExactReader:
             self._need = 4 + length
             return None if length else {}
         body, self._data, self._need = self._data[4:], b"", 4
-        frame = msgpack.unpackb(body)
+        try:
+            frame = msgpack.unpackb(body)
+        except ValueError:
+            frame = None
         if not isinstance(frame, dict):
             raise SystemExit("guest: a control frame must be a map")
         return frame

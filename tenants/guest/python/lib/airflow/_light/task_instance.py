@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 
 from airflow._light import channel, timezone, xcom
@@ -278,6 +279,9 @@ def task_states(dag_id, task_ids=None, task_group_id=None, logical_dates=None, r
 
 
 def _moment(value):
+    """A moment as the house writes it: ISO 8601 in UTC."""
     if value is None:
         return None
-    return timezone.coerce_datetime(value, timezone.utc)
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return timezone.as_utc(value)

@@ -21,7 +21,7 @@ def is_naive(value):
 
 
 def utcnow():
-    return pendulum.now("UTC")
+    return as_utc(dt.datetime.now(dt.timezone.utc))
 
 
 def utc_epoch():
@@ -36,6 +36,14 @@ def convert_to_utc(value):
     if value is None:
         return None
     return pendulum.instance(make_aware(value, utc)).in_timezone(utc)
+
+
+def as_utc(value):
+    """A pendulum moment in UTC of an aware datetime, without pendulum's slow ways."""
+    value = value.astimezone(dt.timezone.utc)
+    return pendulum.DateTime(
+        value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, tzinfo=utc
+    )
 
 
 def make_aware(value, timezone=None):

@@ -1,0 +1,3 @@
+from sdk_factory import make
+
+made = make("helper_says_level")

@@ -1,0 +1,1 @@
+ORDERS = "select 1"

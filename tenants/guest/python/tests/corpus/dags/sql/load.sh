@@ -1,0 +1,2 @@
+echo load {{ ds }}
+{% include 'sql/footer.sh' %}
