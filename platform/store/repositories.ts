@@ -23,10 +23,11 @@ export type RepositoryRow = {
   readonly last_change_at: Date | null;
   readonly last_webhook_at: Date | null;
   readonly next_poll_at: Date;
+  readonly created_at: Date;
 };
 
 const columns = `tenant, repository, kind, url, branch, path, credentials, webhook_secrets, head_commit, seen_commit,
-  failures, last_error, last_error_hint, last_synced_at, last_change_at, last_webhook_at, next_poll_at`;
+  failures, last_error, last_error_hint, last_synced_at, last_change_at, last_webhook_at, next_poll_at, created_at`;
 
 /** `exists`: the tenant has a repository of this name. */
 export async function createRepository(
