@@ -19,12 +19,7 @@ import type {
 import { durationRule, durationSeconds } from "./duration.ts";
 import { readParams } from "./params.ts";
 import { DagProblems, nearest, type Place, type Problem, placeOfCaller } from "./problem.ts";
-import {
-  sensorSpec,
-  taskOptionNames,
-  taskOptionProblems,
-  taskSpec,
-} from "./task-spec.ts";
+import { sensorSpec, taskOptionNames, taskOptionProblems, taskSpec } from "./task-spec.ts";
 import { instant, timetableOf } from "./timetable.ts";
 import { firstTasks, type Thread, weave } from "./weave.ts";
 

@@ -4,13 +4,14 @@
  */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Document, LineCounter, parseAllDocuments } from "yaml";
+import { type Document, LineCounter, parseAllDocuments, type YAMLParseError } from "yaml";
 import type { DagSpec, GroupSpec, MapSpec, TaskSpec } from "../../../platform/model/dag-spec.ts";
 import type { FileProblem } from "../../../platform/model/guest.ts";
 import { known } from "../../../platform/model/ids.ts";
 import { isObject, type Json } from "../../../platform/model/json.ts";
 import { insideOf } from "../node/load-author-file.ts";
 import type { FileFacts } from "../node/parse-file.ts";
+import { filesOfTask } from "../node/trace-files.ts";
 import { branchEnds, tasksMax } from "../sdk/build-dag.ts";
 import { durationSeconds } from "../sdk/duration.ts";
 import { paramSpec } from "../sdk/params.ts";
@@ -45,11 +46,14 @@ export function readYamlFile(root: string, path: string, bytes: Uint8Array): Fil
     const found = [join(root, dirname(path), name), join(root, name)].find(
       (full) => existsSync(full) && statSync(full).isFile(),
     );
-    const inner = found === undefined ? undefined : insideOf(root, realpathSync(found));
-    if (inner !== undefined) inputs.add(inner);
-    return inner;
+    return found === undefined ? undefined : insideOf(root, realpathSync(found));
   };
   const { dags, problems, warnings } = readYamlDags(bytes, find);
+  for (const { payload } of dags.flatMap((dag) => dag.tasks)) {
+    const args = isObject(payload) ? payload["args"] : undefined;
+    if (!isObject(args)) continue;
+    for (const file of filesOfTask(root, path, plainTexts(args))) inputs.add(file);
+  }
   return {
     dags: problems.length === 0 ? dags : [],
     errors: problems,
@@ -58,6 +62,15 @@ export function readYamlFile(root: string, path: string, bytes: Uint8Array): Fil
     packages: ["airlock:yaml"],
   };
 }
+
+/** A command with templates still names the same programs. */
+const plainTexts = (args: { readonly [name: string]: unknown }): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(args).map(([name, value]) => [
+      name,
+      isObject(value) && value[reservedKey] === "template" ? value["text"] : value,
+    ]),
+  );
 
 export type YamlDags = {
   readonly dags: readonly DagSpec[];
@@ -163,21 +176,9 @@ function readDocument(
 ): ReadDocument {
   const places = placesOf(document, lines);
   const at = places.value([]);
-  if (document.errors.length > 0)
-    return {
-      at,
-      problems: document.errors.slice(0, problemsMax).map((error) => {
-        const { line, col } = lines.linePos(error.pos[0]);
-        return {
-          line: Math.max(1, line),
-          column: Math.max(1, col),
-          message: error.message.includes("call stack")
-            ? "the file nests too deep"
-            : `no YAML: ${error.message.split("\n")[0]}`,
-          ...(error.code === "TAB_AS_INDENT" ? { hint: "Indent with spaces." } : {}),
-        };
-      }),
-    };
+  // What follows the first break of the syntax is mostly its echo.
+  const [broken] = document.errors;
+  if (broken !== undefined) return { at, problems: [syntaxBreak(broken, lines)] };
   const doubles = doubleKeys(document, lines);
   if (doubles.length > 0)
     return {
@@ -222,6 +223,23 @@ function readDocument(
   const reader = new DagReader(shaped.data, places, find);
   const dag = reader.read();
   return { at, ...(dag === undefined ? {} : { dag }), problems: reader.problems };
+}
+
+function syntaxBreak(error: YAMLParseError, lines: LineCounter): FileProblem {
+  const { line, col } = lines.linePos(error.pos[0]);
+  const message = error.message.split("\n")[0] ?? "";
+  const hint =
+    error.code === "TAB_AS_INDENT"
+      ? "Indent with spaces."
+      : error.code === "UNEXPECTED_TOKEN" || error.code === "BAD_INDENT"
+        ? "Text with [ ] { } , : or # in it needs quotes around it."
+        : undefined;
+  return {
+    line: Math.max(1, line),
+    column: Math.max(1, col),
+    message: message.includes("call stack") ? "the file nests too deep" : `no YAML: ${message}`,
+    ...(hint === undefined ? {} : { hint }),
+  };
 }
 
 /** A sentence when the value is larger than anything a DAG needs. Iterative, counting shared parts every time. */
