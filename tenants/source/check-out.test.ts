@@ -40,7 +40,9 @@ beforeEach(async () => {
   if (existsSync(bundlesDir)) await removeTree(bundlesDir);
   newRepository(author, { "dags/a.py": "a", "README.md": "r" });
 });
-afterAll(() => rmSync(place, { recursive: true, force: true }));
+afterAll(async () => {
+  await removeTree(place);
+});
 
 const checkOutOf = (id: string, rest: Partial<CheckoutRequest> = {}): ReturnType<typeof checkOut> =>
   checkOut({
