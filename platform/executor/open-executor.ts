@@ -244,7 +244,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
                   pool: task.pool,
                   pool_slots: task.pool_slots,
                   queue: task.queue,
-                  fits: (next: TaskSpec) => next.runs_in === task.runs_in,
+                  guest: task.runs_in,
                   hops: chain.hops,
                   ms: performance.now() - chain.doorbellAt,
                 },
