@@ -84,6 +84,7 @@ function mayGoOn(
         permits: { pool: task.pool, pool_slots: task.pool_slots, limits: [] },
         has_own_limit:
           task.max_active_tis_per_dag !== undefined || task.max_active_tis_per_dagrun !== undefined,
+        id: task.task_id,
         priority_weight: next.weight,
         logical_date_ms: row.facts.logical_date_ms,
         map_index: next.change.map_index,
@@ -96,6 +97,7 @@ function mayGoOn(
         first === null
           ? undefined
           : {
+              id: "",
               priority_weight: first.priority_weight,
               logical_date_ms: first.order_ms,
               map_index: first.map_index,
