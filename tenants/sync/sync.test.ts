@@ -692,11 +692,9 @@ test("a push over HTTP reads its outcome in remote: lines", async () => {
 });
 
 test("a push does not wait longer than it should, and the sync goes on", async () => {
-  let finish: () => void = () => undefined;
+  const finish = Promise.withResolvers<void>();
   environment = async () => {
-    await new Promise<void>((resolve) => {
-      finish = resolve;
-    });
+    await finish.promise;
     return good({ hash: "default", interpreter: "/usr/bin/python3" });
   };
   push({ "dags/a.py": py("dag a") });
@@ -717,21 +715,18 @@ test("a push does not wait longer than it should, and the sync goes on", async (
     expect(lines).toEqual([
       "still at work after 0 s; follow it: airlock deploys list acme/pipelines",
     ]);
-    finish();
+    finish.resolve();
     await until(async () => (await liveDags()).length === 1);
   });
 });
 
 test("a push that another process takes up is answered from its row", async () => {
   push({ "dags/a.py": py("dag a") });
-  let release: () => void = () => undefined;
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  const held = Promise.withResolvers<void>();
   const other = {
     ...depsOf(randomUUID()),
     ensureEnvironment: async () => {
-      await held;
+      await held.promise;
       return good({ hash: "default", interpreter: "/x" });
     },
   };
@@ -756,7 +751,7 @@ test("a push that another process takes up is answered from its row", async () =
       ))
         lines.push(line);
     })();
-    release();
+    held.resolve();
     await answer;
     await theirs;
     expect(lines[0]).toMatch(/live in \d+ ms: 1 DAG|already live/);
