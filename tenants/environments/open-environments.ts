@@ -27,5 +27,7 @@ export type Environments = {
   /** The Python environment of a bundle; built once per content hash, then answered at once. */
   ensure(request: EnvironmentRequest): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
   /** The environment that ships with the platform. */
-  ensureDefault(onProgress?: (line: string) => void): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
+  ensureDefault(
+    onProgress?: (line: string) => void,
+  ): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
 };
