@@ -59,6 +59,7 @@ export type EnvironmentProblem = {
 export type Environments = {
   /** The Python environment of a bundle; built once per content hash, then answered at once. */
   ensure(request: EnvironmentRequest): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
+<<<<<<< HEAD
   /** The environment that ships with the platform, built as `uid` (a tenant's, or one that belongs to nobody). */
   ensureDefault(
     onProgress?: (line: string) => void,
@@ -66,6 +67,12 @@ export type Environments = {
   /** Folders of environments that exist, by hash: for garbage collection together with `remove`. */
   list(): readonly string[];
   remove(hash: string): void;
+=======
+  /** The environment that ships with the platform. */
+  ensureDefault(
+    onProgress?: (line: string) => void,
+  ): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
+>>>>>>> source
 };
 
 export type EnvironmentsOptions = {
@@ -455,10 +462,18 @@ async function measure(folders: readonly string[], bytesMax: number): Promise<bo
     }
   };
   for (const folder of folders) await walk(folder);
-  const { bavail, blocks } = statfsSync(folders[0] ?? "/");
-  return bytes > bytesMax || files > filesMax || bavail < blocks * 0.03;
+  return bytes > bytesMax || files > filesMax || isDiskFull(folders[0] ?? "/");
 }
 const filesMax = 400_000;
+
+function isDiskFull(folder: string): boolean {
+  try {
+    const { bavail, blocks } = statfsSync(folder);
+    return bavail < blocks * 0.03;
+  } catch {
+    return false; // it was just finished or given up, and moved away under this look
+  }
+}
 
 /** From now on the house's: no tenant can write here, whoever built it. All its processes are gone. */
 function takeOver(folder: string, root: boolean): void {
