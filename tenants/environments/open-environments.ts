@@ -59,7 +59,6 @@ export type EnvironmentProblem = {
 export type Environments = {
   /** The Python environment of a bundle; built once per content hash, then answered at once. */
   ensure(request: EnvironmentRequest): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
-<<<<<<< HEAD
   /** The environment that ships with the platform, built as `uid` (a tenant's, or one that belongs to nobody). */
   ensureDefault(
     onProgress?: (line: string) => void,
@@ -67,12 +66,6 @@ export type Environments = {
   /** Folders of environments that exist, by hash: for garbage collection together with `remove`. */
   list(): readonly string[];
   remove(hash: string): void;
-=======
-  /** The environment that ships with the platform. */
-  ensureDefault(
-    onProgress?: (line: string) => void,
-  ): Promise<Answer<EnvironmentRef, EnvironmentProblem>>;
->>>>>>> source
 };
 
 export type EnvironmentsOptions = {
