@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openApiStage, type Stage } from "../../test/kit/api-stage.ts";
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openApiStage();
+});
+afterAll(() => stage.close());
+
+test("the description changes only on purpose (vitest -u writes it anew)", async () => {
+  const { text } = await stage.ask(undefined, "GET", "/api/platform/openapi.json");
+  const description = JSON.stringify(JSON.parse(text), null, 2);
+  await expect(`${description}\n`).toMatchFileSnapshot(
+    join(import.meta.dirname, "openapi.golden.json"),
+  );
+});
+
+test("it describes every route once, with who may", async () => {
+  const { body } = await stage.ask(undefined, "GET", "/api/platform/openapi.json");
+  expect(body.openapi).toBe("3.1.0");
+  const operations = Object.values(
+    body.paths as Record<
+      string,
+      Record<string, { operationId: string; "x-airlock-policy": string }>
+    >,
+  ).flatMap((path) => Object.values(path));
+  expect(operations).toHaveLength(stage.api.endpoints.length);
+  expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
+  expect(operations.every((operation) => operation["x-airlock-policy"].length > 0)).toBe(true);
+});
