@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-unsafe-assignment -- answers are JSON of any shape here */
 /**
  * A served API on a database of its own: two tenants with things of the same names, people of every role, and
  * doors (runs, sources) that remember what was asked of them.
