@@ -1,0 +1,512 @@
+/**
+ * The sample tenants as the platform runs them: their files through the real guests in the real sandbox, every
+ * DAG to its end by the real engine over memory, against a real Postgres and a board that echoes.
+ */
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import postgres from "postgres";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { compileDag } from "../../platform/engine/compile-dag.ts";
+import { RunInMemory } from "../../platform/engine/run-in-memory.ts";
+import type { DagSpec, GuestKind, TaskSpec } from "../../platform/model/dag-spec.ts";
+import type {
+  AttemptHost,
+  AttemptOutcome,
+  GuestKey,
+  ParsedFile,
+  ParseHost,
+  XComRef,
+} from "../../platform/model/guest.ts";
+import { known } from "../../platform/model/ids.ts";
+import type { Json, JsonObject } from "../../platform/model/json.ts";
+import { readDagSpec } from "../../platform/model/read-dag-spec.ts";
+import type { AttemptRef, InstanceRow, RunEvent } from "../../platform/model/run.ts";
+import { ensureSampleDatabase } from "../../platform/store/sample-database.ts";
+import { type Environments, openEnvironments } from "../environments/open-environments.ts";
+import { bundleGuest } from "../guest/node/bundle-guest.ts";
+import { defaultLimits } from "../registry/limits.ts";
+import { openSandbox, type Sandbox } from "../sandbox/open-sandbox.ts";
+import { type OpenGuests, openGuests } from "../supervisor/open-guests.ts";
+import { type SampleTenant, sampleTenants } from "./seed.ts";
+
+const uid = 61_200;
+const folders = ["acme", "globex", "initech"] as const;
+const dagFiles = {
+  acme: ["dags/city_pulse.py", "dags/orders_etl.py", "dags/stock_check.py"],
+  globex: ["dags/bikes_daily.dag.ts", "dags/bikes_now.dag.ts"],
+  initech: ["dags/air_now.dag.yaml", "dags/air_quality.dag.yaml"],
+} as const;
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await setStage();
+}, 300_000);
+afterAll(() => stage.close());
+
+test("every file of a sample is small, and every DAG file is known here", () => {
+  for (const folder of folders) {
+    const files = filesOf(join(import.meta.dirname, folder));
+    expect(
+      files.filter((file) => statSync(join(import.meta.dirname, folder, file)).size > 300_000),
+    ).toEqual([]);
+    expect(files.filter((file) => /^dags\/[^/]+\.(?:py|dag\.ts|dag\.yaml)$/.test(file))).toEqual(
+      dagFiles[folder],
+    );
+  }
+});
+
+test("the samples' README names every DAG file", () => {
+  for (const folder of folders) {
+    const text = readFileSync(join(import.meta.dirname, folder, "README.md"), "utf8");
+    for (const file of dagFiles[folder]) expect(text).toContain(`\`${file}\``);
+  }
+});
+
+describe.each(folders)("%s", (folder) => {
+  test("its files are read without an error or a warning, and one of its DAGs runs every few minutes", async () => {
+    const parsed = await stage.parse(folder);
+    expect(parsed.map(({ path }) => path).toSorted()).toEqual(dagFiles[folder]);
+    for (const { errors, warnings } of parsed) expect([...errors, ...warnings]).toEqual([]);
+    const specs = parsed.flatMap(specsOf);
+    expect(specs).toHaveLength(dagFiles[folder].length);
+    const everyFewMinutes = specs.filter(
+      ({ timetable }) =>
+        timetable.kind === "cron_trigger" && /^\*\/[3-5] /.test(timetable.expression),
+    );
+    expect(everyFewMinutes).toHaveLength(1);
+    for (const spec of specs) expect(spec).toMatchObject({ catchup: false, max_active_runs: 1 });
+  }, 120_000);
+
+  test.each(dagFiles[folder])(
+    "%s runs to success",
+    async (file) => {
+      const ran = await stage.run(folder, file, {});
+      expect(ran.failures).toEqual([]);
+      expect(ran.state).toBe("success");
+    },
+    120_000,
+  );
+});
+
+test("a second run leaves the same tables", async () => {
+  const before = await stage.tables();
+  expect(Object.keys(before).toSorted()).toEqual([
+    "air_days",
+    "air_readings",
+    "bikes_per_day",
+    "orders_by_district",
+  ]);
+  for (const [folder, file] of [
+    ["acme", "dags/orders_etl.py"],
+    ["globex", "dags/bikes_daily.dag.ts"],
+    ["initech", "dags/air_quality.dag.yaml"],
+    ["initech", "dags/air_now.dag.yaml"],
+  ] as const)
+    expect((await stage.run(folder, file, {})).state).toBe("success");
+  expect(await stage.tables()).toEqual(before);
+}, 240_000);
+
+test("orders_etl tries again after a failure, adds up one product, and draws its report", async () => {
+  const ran = await stage.run("acme", "dags/orders_etl.py", {
+    first_try_fails: true,
+    product: "year",
+  });
+  expect(ran.failures).toEqual([expect.stringContaining("the open-data portal is having a rest")]);
+  expect(ran.state).toBe("success");
+  expect(ran.instances).toMatchObject({
+    extract: "success",
+    report: "success",
+    quiet_day: "skipped",
+  });
+  expect(Object.keys(ran.instances).filter((name) => name.startsWith("add_up["))).toHaveLength(8);
+  expect(ran.artifacts.get("orders.html")).toMatch(/<svg[^]*Altstadt[^]*EUR/);
+}, 120_000);
+
+test("orders_etl draws no report of a quiet day", async () => {
+  const ran = await stage.run("acme", "dags/orders_etl.py", { report_from_eur: 9_000_000 });
+  expect(ran.instances).toMatchObject({ report: "skipped", quiet_day: "success", done: "success" });
+  expect(ran.artifacts.size).toBe(0);
+}, 120_000);
+
+test("bikes_daily holds days against the rain in the run's params", async () => {
+  const dry = await stage.run("globex", "dags/bikes_daily.dag.ts", { wet_from_mm: 1000 });
+  expect(dry.artifacts.get("bikes.html")).toContain("Blue: 0 wet days");
+  const none = await stage.run("globex", "dags/bikes_daily.dag.ts", { report: "never" });
+  expect(none.instances).toMatchObject({
+    report: "skipped",
+    no_report: "success",
+    done: "success",
+  });
+}, 240_000);
+
+test("air_quality tells the board what is bad, and nothing when all is well", async () => {
+  stage.heard.length = 0;
+  const bad = await stage.run("initech", "dags/air_quality.dag.yaml", { alarm_from: 3 });
+  expect(bad.instances).toMatchObject({ alarm: "success", all_clear: "skipped" });
+  expect(stage.heard).toEqual([expect.objectContaining({ board: "air" })]);
+  expect(bad.artifacts.get("air.html")).toMatch(/<svg[^]*Motorway bridge/);
+  const well = await stage.run("initech", "dags/air_quality.dag.yaml", { no2_limit: 1000 });
+  expect(well.instances).toMatchObject({ alarm: "skipped", all_clear: "success", done: "success" });
+  expect(stage.heard).toHaveLength(1);
+}, 240_000);
+
+// ---- the stage --------------------------------------------------------------------------------------------
+
+type Folder = (typeof folders)[number];
+type Ran = {
+  readonly state: string;
+  /** By task id, `task[index]` if mapped. */
+  readonly instances: Readonly<Record<string, string | null>>;
+  /** Reasons of failed tries, in order. */
+  readonly failures: readonly string[];
+  /** Text by name. */
+  readonly artifacts: ReadonlyMap<string, string>;
+};
+type Stage = {
+  parse(folder: Folder): Promise<readonly ParsedFile[]>;
+  run(folder: Folder, file: string, conf: JsonObject): Promise<Ran>;
+  /** Rows of each table, without what names the run. */
+  tables(): Promise<Readonly<Record<string, readonly object[]>>>;
+  /** What the board was told. */
+  readonly heard: unknown[];
+  close(): Promise<void>;
+};
+
+async function setStage(): Promise<Stage> {
+  const home = mkdtempSync(join(tmpdir(), "airlock-samples-"));
+  chmodSync(home, 0o755);
+  const heard: unknown[] = [];
+  const board = await openBoard(heard);
+  const warehouse = await ensureSampleDatabase(inject("postgresUrl"), "samples-password");
+  const sql = postgres({
+    ...warehouse,
+    username: warehouse.login,
+    onnotice: () => undefined,
+    max: 1,
+  });
+  const address = board.address();
+  if (address === null || typeof address === "string") throw new Error("the board has no port");
+  const seeds = sampleTenants({ warehouse, echo: { host: "127.0.0.1", port: address.port } });
+  const sandbox = await openSandbox({ stateDir: home });
+  const environments = openEnvironments({ sandbox, stateDir: home });
+  const guests = openGuests({
+    sandbox,
+    stateDir: join(home, "state"),
+    programs: await placePrograms(home),
+  });
+  const bundles = new Map<Folder, Promise<Bundle>>();
+  const bundleOf = (folder: Folder): Promise<Bundle> => {
+    const bundle = bundles.get(folder) ?? openBundle(folder, home, seeds, sandbox, environments);
+    bundles.set(folder, bundle);
+    return bundle;
+  };
+  return {
+    heard,
+    async parse(folder) {
+      const bundle = await bundleOf(folder);
+      return parseFiles(guests, bundle, dagFiles[folder]);
+    },
+    async run(folder, file, conf) {
+      const bundle = await bundleOf(folder);
+      const [spec] = (await parseFiles(guests, bundle, [file])).flatMap(specsOf);
+      if (spec === undefined) throw new Error(`${file} has no DAG`);
+      return runToEnd({ spec, file, bundle, guests, conf });
+    },
+    async tables() {
+      const names = await sql<{ name: string }[]>`
+        select table_name as name from information_schema.tables where table_schema = 'public' order by 1`;
+      const found: Record<string, readonly object[]> = {};
+      for (const { name } of names) {
+        const rows = await sql<Record<string, unknown>[]>`select * from ${sql(name)} order by 1, 2`;
+        found[name] = rows.map((row) => ({ ...row, loaded_by: null, at: null }));
+      }
+      return found;
+    },
+    async close() {
+      await guests.close();
+      await sandbox.close();
+      await sql.end({ timeout: 2 });
+      await new Promise((done) => board.close(done));
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** As the platform's own echo route: whatever comes is answered as JSON. */
+async function openBoard(heard: unknown[]): Promise<Server> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const text = Buffer.concat(chunks).toString();
+      const body: unknown = text === "" ? null : JSON.parse(text);
+      if (body !== null) heard.push(body);
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ method: request.method, path: request.url, body }));
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return server;
+}
+
+async function placePrograms(
+  home: string,
+): Promise<{ readonly [kind in GuestKind]: { readonly dir: string; readonly entry: string } }> {
+  const node = join(home, "guest-node");
+  await bundleGuest(node);
+  const python = join(home, "guest-python");
+  cpSync(join(import.meta.dirname, "../guest/python"), python, {
+    recursive: true,
+    filter: (path) => !path.includes("__pycache__"),
+  });
+  return { node: { dir: node, entry: "main.js" }, python: { dir: python, entry: "main.py" } };
+}
+
+type Bundle = {
+  readonly seed: SampleTenant;
+  readonly keyOf: (kind: GuestKind, level: DagSpec["level"]) => GuestKey;
+  readonly host: ParseHost;
+};
+
+async function openBundle(
+  folder: Folder,
+  home: string,
+  seeds: readonly SampleTenant[],
+  sandbox: Sandbox,
+  environments: Environments,
+): Promise<Bundle> {
+  const seed = seeds.find((one) => one.folder === folder);
+  if (seed === undefined) throw new Error(`the seed has no tenant for ${folder}`);
+  const bundleDir = join(home, "bundles", folder);
+  cpSync(join(import.meta.dirname, folder), bundleDir, { recursive: true });
+  const tenant = known.tenant(seed.tenant);
+  const python = await environments.ensure({ tenant, uid, bundleDir });
+  if (!python.ok) throw new Error(`${folder}: ${python.problem.message} ${python.problem.hint}`);
+  const node = { hash: "default", interpreter: sandbox.node() };
+  return {
+    seed,
+    keyOf: (kind, level) => ({
+      tenant,
+      uid,
+      kind,
+      repository: known.repository(seed.repository),
+      commit: known.commit("0".repeat(40)),
+      bundleDir,
+      environment: kind === "node" ? node : python.value,
+      level,
+      grants: "*",
+      egress: seed.egress,
+      limits: defaultLimits,
+    }),
+    host: {
+      getConnection: async (id) => seed.connections.find(({ conn_id }) => conn_id === id),
+      getVariable: async (key) => seed.variables.find((one) => one.key === key)?.value,
+    },
+  };
+}
+
+const never = new AbortController().signal;
+
+async function parseFiles(
+  guests: OpenGuests,
+  bundle: Bundle,
+  files: readonly string[],
+): Promise<readonly ParsedFile[]> {
+  const kind: GuestKind = files[0]?.endsWith(".py") ? "python" : "node";
+  const request = { key: bundle.keyOf(kind, "3"), files, dagsFolder: "dags" };
+  const parsed: ParsedFile[] = [];
+  for await (const one of guests.parse(request, bundle.host, never)) parsed.push(one);
+  return parsed;
+}
+
+const specsOf = ({ path, dags }: ParsedFile): DagSpec[] =>
+  dags.map((raw) => {
+    const spec = readDagSpec(raw);
+    if (!spec.ok) throw new Error(`${path}: ${JSON.stringify(spec.problem)}`);
+    return spec.value;
+  });
+
+// ---- a run over memory ------------------------------------------------------------------------------------
+
+type Play = {
+  readonly spec: DagSpec;
+  readonly file: string;
+  readonly bundle: Bundle;
+  readonly guests: OpenGuests;
+  readonly conf: JsonObject;
+};
+
+/** The engine decides, the guests run; retries wait for their time. */
+async function runToEnd(play: Play): Promise<Ran> {
+  const { spec } = play;
+  const run = new RunInMemory(compileDag(spec), {
+    dag_id: spec.dag_id,
+    run_id: known.run("manual__samples"),
+    run_type: "manual",
+    state: "queued",
+    logical_date_ms: logicalMs,
+    has_instances: false,
+    unfinished: 0,
+    failed_leaves: 0,
+  });
+  run.turn([{ kind: "run_started" }], Date.now());
+  const failures: string[] = [];
+  const artifacts = new Map<string, string>();
+  const xcoms = new Map<string, Json>();
+  while (run.run.state === "running") {
+    const ready = run.instances().filter(({ state }) => state === "scheduled");
+    const due = run.timers.splice(0);
+    if (ready.length === 0 && due.length === 0)
+      throw new Error("nothing can go on, but the run is not over");
+    for (const timer of due) {
+      await pause(Math.max(0, timer.due_ms - Date.now()));
+      run.turn([{ kind: "timer_fired", ...refOf(timer), timer: timer.timer }], Date.now());
+    }
+    // As many at once as a small machine has slots.
+    for (let at = 0; at < ready.length; at += 2)
+      await Promise.all(
+        ready.slice(at, at + 2).map(async (row) => {
+          run.move(row, "scheduled", "queued");
+          run.move(row, "queued", "running");
+          const outcome = await runTask(play, row, xcoms, artifacts);
+          if (outcome.kind === "failed") failures.push(outcome.reason);
+          run.turn([eventOf(row, outcome)], Date.now());
+        }),
+      );
+  }
+  return {
+    state: run.run.state,
+    failures,
+    artifacts,
+    instances: Object.fromEntries(run.instances().map((row) => [nameOf(row), row.state])),
+  };
+}
+
+const logicalMs = Date.UTC(2026, 8, 15, 6);
+const logical = new Date(logicalMs).toISOString();
+const nameOf = ({ task_id, map_index }: InstanceRow): string =>
+  map_index < 0 ? task_id : `${task_id}[${map_index}]`;
+const refOf = ({ task_id, map_index, try_number }: AttemptRef): AttemptRef => ({
+  task_id,
+  map_index,
+  try_number,
+});
+
+function eventOf(row: InstanceRow, outcome: AttemptOutcome): RunEvent {
+  const ref = refOf(row);
+  if (outcome.kind === "success")
+    return {
+      kind: "attempt_succeeded",
+      ...ref,
+      ...(outcome.skip === undefined ? {} : { skip: outcome.skip }),
+      ...(outcome.mapped_length === undefined ? {} : { mapped_length: outcome.mapped_length }),
+    };
+  if (outcome.kind === "skipped") return { kind: "attempt_skipped", ...ref };
+  if (outcome.kind === "failed")
+    return { kind: "attempt_failed", ...ref, retryable: outcome.retryable, reason: outcome.reason };
+  throw new Error(`${row.task_id} ended as ${outcome.kind}, which no sample does`);
+}
+
+async function runTask(
+  { spec, file, bundle, guests, conf }: Play,
+  row: InstanceRow,
+  xcoms: Map<string, Json>,
+  artifacts: Map<string, string>,
+): Promise<AttemptOutcome> {
+  const task = spec.tasks.find(({ task_id }) => task_id === row.task_id);
+  if (task === undefined || task.runs_in === "inline")
+    throw new Error(`${row.task_id} has no guest`);
+  const run = {
+    run_id: known.run("manual__samples"),
+    run_type: "manual",
+    logical_date: logical,
+    data_interval_start: logical,
+    data_interval_end: logical,
+    run_after: logical,
+    start_date: logical,
+    conf,
+    params: paramsOf(spec, conf),
+    clear_number: 0,
+  } as const;
+  return guests.run(
+    bundle.keyOf(task.runs_in, spec.level),
+    {
+      attempt: known.attempt(crypto.randomUUID()),
+      fence: 1,
+      dag_id: spec.dag_id,
+      task_id: row.task_id,
+      map_index: row.map_index,
+      try_number: row.try_number,
+      max_tries: row.max_tries,
+      dag_file: file,
+      queue: task.queue,
+      pool: task.pool,
+      priority_weight: task.priority_weight,
+      run,
+      push_length: isMappedOver(spec, task),
+      ...(task.payload === undefined ? {} : { payload: task.payload }),
+    },
+    attemptHost(bundle, xcoms, artifacts),
+    never,
+  );
+}
+
+const paramsOf = (spec: DagSpec, conf: JsonObject): JsonObject =>
+  Object.fromEntries(
+    Object.entries(spec.params).map(([name, { schema }]) => [
+      name,
+      conf[name] ?? schema["default"] ?? null,
+    ]),
+  );
+
+const isMappedOver = (spec: DagSpec, { task_id }: TaskSpec): boolean =>
+  spec.tasks.some(({ map }) =>
+    map?.sources.some((source) => source.kind === "task" && source.task_id === task_id),
+  );
+
+const xcomName = ({ task_id, map_index, key }: XComRef): string => `${task_id}/${key}/${map_index}`;
+
+function attemptHost(
+  { host }: Bundle,
+  xcoms: Map<string, Json>,
+  artifacts: Map<string, string>,
+): AttemptHost {
+  const all = ({ task_id, key }: Omit<XComRef, "map_index">): Json[] =>
+    [...xcoms]
+      .filter(([full]) => full.startsWith(`${task_id}/${key}/`))
+      .toSorted(([a], [b]) => Number(a.split("/").at(-1)) - Number(b.split("/").at(-1)))
+      .map(([, value]) => value);
+  return {
+    ...host,
+    putVariable: () => Promise.reject(new Error("no sample sets a variable")),
+    deleteVariable: () => Promise.reject(new Error("no sample deletes a variable")),
+    getXCom: async (ref) => xcoms.get(xcomName(ref)),
+    listXComs: async (ref) => all(ref),
+    countXComs: async (ref) => all(ref).length,
+    setXCom: async (ref, value) => void xcoms.set(xcomName(ref), value),
+    deleteXCom: async (ref) => void xcoms.delete(xcomName(ref)),
+    setRenderedFields: async () => undefined,
+    setRenderedMapIndex: async () => undefined,
+    triggerDagRun: () => Promise.reject(new Error("no sample triggers another DAG")),
+    getDagRunState: async () => undefined,
+    getTaskStates: async () => ({}),
+    log: async () => undefined,
+    artifact: async (file) => void artifacts.set(file.name, readFileSync(file.path, "utf8")),
+  };
+}
+
+const filesOf = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => statSync(join(folder, file)).isFile())
+    .toSorted();
