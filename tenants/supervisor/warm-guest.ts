@@ -673,6 +673,9 @@ function commandOf(options: WarmGuestOptions, at: Place): readonly string[] {
     join(at.program, program.entry),
     ...["--socket", at.socket, "--bundle", at.bundle, "--dags-folder", dagsFolder],
     ...["--work", at.work, "--kind", purpose],
+    ...(key.kind === "node" && key.environment.dir !== undefined
+      ? ["--environment", key.environment.dir]
+      : []),
   ];
 }
 
