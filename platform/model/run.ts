@@ -70,7 +70,10 @@ export type LengthRow = {
   readonly length: number;
 };
 
-/** For depends_on_past: how a task stood in the run before (which one: see `previousRun`). */
+/**
+ * For depends_on_past: how a task stood in the run before. That is, with catchup, the latest run of an
+ * earlier logical date that is not manual; without, the latest earlier run of any type.
+ */
 export type PastRow = {
   readonly task_id: TaskId;
   /** There is no earlier run, or it is the first of a backfill, or it lies before the task's start_date. */
@@ -157,7 +160,7 @@ export type RunEvent =
   /** Nothing of the run is in flight and no timer is set: recount, and fail it if nothing can go on. */
   | { readonly kind: "deadlock_check" };
 
-export type TimerKind = "retry" | "reschedule";
+type TimerKind = "retry" | "reschedule";
 
 export type TimerRow = AttemptRef & { readonly timer: TimerKind; readonly due_ms: number };
 
