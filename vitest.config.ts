@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["{platform,tenants,policies,ops,migrate,test}/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "tenants/examples/**"],
+    exclude: ["**/node_modules/**", "tenants/examples/{acme,globex,initech}/**"],
     globalSetup: ["test/kit/global-postgres.ts"],
     // Two cores: more workers only make real processes wait for each other.
     maxWorkers: 2,

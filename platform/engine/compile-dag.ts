@@ -45,6 +45,8 @@ export type CompiledTask = {
   readonly countsItself: boolean;
   /** Its guest must push the length of what it returns. */
   readonly pushesLength: boolean;
+  /** Upstream setups without a teardown, or with one that comes after this task. */
+  readonly relevantSetups: readonly TaskId[];
   /** Relevant setups that are not direct upstreams: each must have succeeded (Airflow's setup constraint). */
   readonly gates: readonly TaskId[];
   /** The tasks it is such a gate of. */
@@ -117,6 +119,7 @@ export function compileDag(spec: DagSpec, mapLengthMax = 10_000): CompiledDag {
       ),
       countsItself: map !== undefined && mappedBy.has(id),
       pushesLength: map === undefined && mappedBy.has(id),
+      relevantSetups: gates.relevant.get(id) ?? [],
       gates: gates.gates.get(id) ?? [],
       gateOf: gates.gateOf.get(id) ?? [],
       deciders: (upstreamIds.get(id) ?? []).filter((up) => specs.get(up)?.decides !== undefined),
@@ -262,7 +265,12 @@ function setupGates(
   spec: DagSpec,
   specs: ReadonlyMap<TaskId, TaskSpec>,
   upstreams: ReadonlyMap<TaskId, readonly TaskId[]>,
-): { gates: Map<TaskId, TaskId[]>; gateOf: Map<TaskId, TaskId[]> } {
+): {
+  gates: Map<TaskId, TaskId[]>;
+  gateOf: Map<TaskId, TaskId[]>;
+  relevant: Map<TaskId, TaskId[]>;
+} {
+  const relevant = new Map<TaskId, TaskId[]>();
   const gates = new Map<TaskId, TaskId[]>();
   const gateOf = new Map<TaskId, TaskId[]>();
   const downstream = (id: TaskId): readonly TaskId[] => specs.get(id)?.downstream ?? [];
@@ -271,13 +279,14 @@ function setupGates(
     const teardowns = setup.downstream.filter((down) => specs.get(down)?.is_teardown);
     const before = teardowns.length > 0 ? reachable(teardowns, upstream) : undefined;
     for (const id of reachable([setup.task_id], downstream)) {
-      if (specs.get(id)?.is_teardown || setup.downstream.includes(id)) continue;
-      if (before && !before.has(id)) continue;
+      if (specs.get(id)?.is_teardown || (before && !before.has(id))) continue;
+      push(relevant, id, setup.task_id);
+      if (setup.downstream.includes(id)) continue;
       push(gates, id, setup.task_id);
       push(gateOf, setup.task_id, id);
     }
   }
-  return { gates, gateOf };
+  return { gates, gateOf, relevant };
 }
 
 /** Everything that can be reached from `from` by `next`, `from` itself left out. */

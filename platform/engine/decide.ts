@@ -360,12 +360,18 @@ function markRun(draft: Draft, state: "success" | "failed", reason: "marked" | "
     draft.wish.everything = true;
     return;
   }
-  let teardownsLeft = false;
-  for (const row of [...draft.everyInstance()]) {
-    const isTeardown = draft.dag.tasks.get(row.task_id)?.spec.is_teardown === true;
-    if (isTeardown && !isFinished(row.state)) teardownsLeft = true;
-    if (isTeardown || row.state === "removed") continue;
-    const to = state === "success" ? "success" : isFinished(row.state) ? row.state : killed(row);
+  const rows = [...draft.everyInstance()];
+  const isTeardown = (row: InstanceRow): boolean =>
+    draft.dag.tasks.get(row.task_id)?.spec.is_teardown === true;
+  const teardownsLeft = rows.some((row) => isTeardown(row) && !isFinished(row.state));
+  for (const row of rows) {
+    if (isTeardown(row) || row.state === "removed") continue;
+    const to =
+      state === "success"
+        ? "success"
+        : isFinished(row.state)
+          ? row.state
+          : killed(row, teardownsLeft && draft.dag.tasks.get(row.task_id)?.isLeaf === true);
     if (to !== row.state)
       draft.setState(row, to, { stop: isInFlight(row), reason: `run ${reason}` });
   }
@@ -381,7 +387,12 @@ const hasBegun: ReadonlySet<TaskState> = new Set<TaskState>([
   "deferred",
   "up_for_reschedule",
 ]);
-const killed = (row: InstanceRow): TaskState => (hasBegun.has(row.state) ? "failed" : "skipped");
+/**
+ * What had not begun is skipped. While a teardown is left, the leaves decide later how the run ends; Airflow
+ * skips them as well, and a run that somebody failed ends in success: here they count as failed.
+ */
+const killed = (row: InstanceRow, decidesLater: boolean): TaskState =>
+  hasBegun.has(row.state) ? "failed" : decidesLater ? "upstream_failed" : "skipped";
 
 function timeOut(draft: Draft): void {
   if (draft.state !== "running") return;

@@ -23,7 +23,6 @@ import type {
   Guests,
 } from "../model/guest.ts";
 import { type AttemptId, known, type RunKey, type TenantId } from "../model/ids.ts";
-import type { JsonObject } from "../model/json.ts";
 import type { RunEvent } from "../model/run.ts";
 import type { Objects } from "../objects/open-objects.ts";
 import { type JobRef, type QueuePool, runPool } from "../queue/run-pool.ts";
@@ -46,15 +45,17 @@ export type ExecutorDeps = {
   readonly guests: Guests;
   readonly objects: Objects;
   readonly things: TenantThings;
-  /** Makes sure the checkout is on this node; its folder. */
-  readonly bundleDir: (tenant: TenantId, at: RunAtClaim) => Promise<string>;
+  /** Makes sure the checkout is on this node; its folder, and the tenant's limits as its airlock.yaml narrows them. */
+  readonly bundle: (
+    tenant: TenantId,
+    at: RunAtClaim,
+  ) => Promise<{ readonly dir: string; readonly limits: GuestLimits }>;
   readonly environment: (
     tenant: TenantId,
     at: RunAtClaim,
     kind: "python" | "node",
     bundleDir: string,
   ) => Promise<EnvironmentRef>;
-  readonly limitsOf: (tenantLimits: JsonObject) => GuestLimits;
   readonly home: string;
   readonly queues: readonly string[];
   readonly slots: number;
@@ -243,7 +244,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
                   pool: task.pool,
                   pool_slots: task.pool_slots,
                   queue: task.queue,
-                  fits: (next: TaskSpec) => next.runs_in === task.runs_in,
+                  guest: task.runs_in,
                   hops: chain.hops,
                   ms: performance.now() - chain.doorbellAt,
                 },
@@ -385,20 +386,20 @@ async function guestKey(
 ): Promise<GuestKey> {
   const { at } = claimed;
   const kind = task.runs_in === "inline" ? dag.spec.guest : task.runs_in;
-  const bundleDir = await deps.bundleDir(tenant, at);
-  const environment = await deps.environment(tenant, at, kind, bundleDir);
+  const bundle = await deps.bundle(tenant, at);
+  const environment = await deps.environment(tenant, at, kind, bundle.dir);
   return {
     tenant,
     uid: at.uid,
     kind,
     repository: at.repository,
     commit: at.commit,
-    bundleDir,
+    bundleDir: bundle.dir,
     environment,
     level: dag.level,
     grants: "*",
     egress: at.egress,
-    limits: deps.limitsOf(at.limits),
+    limits: bundle.limits,
   };
 }
 

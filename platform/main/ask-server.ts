@@ -1,18 +1,30 @@
 import { isObject, type Json } from "../model/json.ts";
-import { chooseProfile, type Profile, type Wish } from "./profiles.ts";
 import { CommandProblem, failed, unreachable } from "./problem.ts";
+import { chooseProfile, type Profile, type Wish } from "./profiles.ts";
 
 export type Server = {
   readonly url: string;
   get(path: string, query?: Query): Promise<unknown>;
-  send(method: "POST" | "PATCH" | "PUT" | "DELETE", path: string, body?: Json, query?: Query): Promise<unknown>;
+  send(
+    method: "POST" | "PATCH" | "PUT" | "DELETE",
+    path: string,
+    body?: Json,
+    query?: Query,
+  ): Promise<unknown>;
   /** All pages of a list whose rows lie under `key`. */
-  list(path: string, key: string, query?: Query, max?: number): Promise<readonly { readonly [field: string]: unknown }[]>;
+  list(
+    path: string,
+    key: string,
+    query?: Query,
+    max?: number,
+  ): Promise<readonly { readonly [field: string]: unknown }[]>;
   /** The answer as it comes: logs, artifacts, server-sent events. */
   open(path: string, accept: string, query?: Query, signal?: AbortSignal): Promise<Response>;
 };
 
-export type Query = { readonly [name: string]: string | number | boolean | readonly string[] | undefined };
+export type Query = {
+  readonly [name: string]: string | number | boolean | readonly string[] | undefined;
+};
 
 /** Signed in as the profile says. Every problem comes out as a CommandProblem with the contract's exit code. */
 export const askServer = (wish: Wish): Server => openServer(chooseProfile(wish));

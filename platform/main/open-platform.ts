@@ -12,12 +12,8 @@ import { metrics } from "../../ops/telemetry/metrics.ts";
 import { startTracing } from "../../ops/telemetry/trace.ts";
 import { type Authorizer, openAuthorizer } from "../../policies/authz/authorizer.ts";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
-import { defaultLimits, narrowLimits, repositoryBounds } from "../../tenants/registry/limits.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
-import { checkOut } from "../../tenants/source/check-out.ts";
 import type { GitCredentials } from "../../tenants/source/credentials.ts";
-import { mirrorDir } from "../../tenants/source/fetch-branch.ts";
-import { hostedDir } from "../../tenants/source/hosted-repository.ts";
 import type { GitAccessRequest, GitVerdict } from "../../tenants/source/serve-git.ts";
 import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
 import { answerPush } from "../../tenants/sync/answer-push.ts";
@@ -26,11 +22,13 @@ import { runSyncs, type Syncs } from "../../tenants/sync/run-syncs.ts";
 import type { SyncDeps, SyncFolders } from "../../tenants/sync/sync-repository.ts";
 import { type Api, createApi } from "../api/create-api.ts";
 import type { HealthFacts } from "../api/deps.ts";
-import { checkTimetable, summarizeTimetable } from "../engine/timetable.ts";
+import { summarizeTimetable } from "../engine/summarize-timetable.ts";
+import { checkTimetable } from "../engine/timetable.ts";
 import { type Executor, openExecutor } from "../executor/open-executor.ts";
 import { type Feed, openFeed } from "../live/open-feed.ts";
-import type { EnvironmentRef, GuestLimits } from "../model/guest.ts";
-import { type CommitId, known, type RepositoryId, type TenantId } from "../model/ids.ts";
+import { bad } from "../model/answer.ts";
+import type { EnvironmentRef } from "../model/guest.ts";
+import { known, type TenantId } from "../model/ids.ts";
 import { readDagSpec } from "../model/read-dag-spec.ts";
 import { openDirectoryObjects } from "../objects/open-objects.ts";
 import { type EmbeddedPostgres, startEmbedded } from "../postgres/embedded.ts";
@@ -39,8 +37,9 @@ import { openDoor } from "../runs/advance-run.ts";
 import { openDagCache } from "../runs/dag-cache.ts";
 import { openDeeds } from "../runs/deeds.ts";
 import { runScheduler, type Scheduler } from "../scheduler/run-scheduler.ts";
+import { deriveKeys } from "../secrets/derive-key.ts";
 import { type Keyring, openKeyring } from "../secrets/keyring.ts";
-import { deriveKeys, openPlatformKeys } from "../secrets/platform-keys.ts";
+import { openPlatformKeys } from "../secrets/platform-keys.ts";
 import { loadRules, policyVersion } from "../store/grants.ts";
 import { migrate } from "../store/migrate.ts";
 import { openStore, type Store } from "../store/open.ts";
@@ -48,6 +47,7 @@ import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { type HeldHome, holdHome } from "./home.ts";
+import { openBundles } from "./open-bundles.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
 import { serveLive } from "./serve-live.ts";
@@ -230,41 +230,7 @@ async function openParts(
   );
 
   const folders = makeFolders(home.folder);
-  const limitsOf = (tenantLimits: unknown): GuestLimits => {
-    const narrowed = narrowLimits(defaultLimits, tenantLimits);
-    return narrowed.ok ? narrowed.value : defaultLimits;
-  };
-  const bundleDir = async (
-    tenant: TenantId,
-    at: { repository: RepositoryId; commit: CommitId },
-  ): Promise<string> => {
-    const dir = join(folders.bundles, tenant, at.repository, at.commit);
-    if (existsSync(dir)) return dir;
-    // A cache that was emptied, or another node: made again from the repository.
-    const [row] = await store.tx(
-      tenant,
-      (tx) => tx<{ kind: string; path: string }[]>`
-        select r.kind, b.path from airlock.repository r join airlock.bundle b on b.tenant = r.tenant and b.repository = r.repository
-         where r.tenant = ${tenant} and r.repository = ${at.repository} and b.commit = ${at.commit}`,
-    );
-    if (row === undefined)
-      throw new Error(`the bundle of commit ${at.commit} is gone with its repository`);
-    const made = await checkOut({
-      repository:
-        row.kind === "hosted"
-          ? hostedDir(folders.hosted, tenant, at.repository)
-          : mirrorDir(folders.mirrors, tenant, at.repository),
-      commit: at.commit,
-      path: row.path,
-      bundlesDir: join(folders.bundles, tenant, at.repository),
-      bounds: repositoryBounds,
-    });
-    if (!made.ok)
-      throw new Error(
-        `the bundle of commit ${at.commit} cannot be made again: ${made.problem.message}`,
-      );
-    return made.value.dir;
-  };
+  const bundle = openBundles(store, folders);
   const environmentOf = new Map<string, Promise<EnvironmentRef>>();
   const ensureEnvironment = (
     tenant: TenantId,
@@ -319,10 +285,9 @@ async function openParts(
       guests,
       objects,
       things,
-      bundleDir,
+      bundle,
       environment: async (tenant, at, kind, dir) =>
         kind === "node" ? nodeEnvironment : ensureEnvironment(tenant, at.uid, dir),
-      limitsOf,
       home: home.folder,
       queues: ["default"],
       slots: settings.concurrency ?? defaultSlots(),
@@ -345,8 +310,14 @@ async function openParts(
     ensureEnvironment: (request) => environments.ensure(request),
     nodeEnvironment,
     guestVersions: { python: placed.python.version, node: placed.node.version },
-    readDagSpec: (raw) => readDagSpec(raw),
-    checkTimetable,
+    readDagSpec(raw) {
+      const read = readDagSpec(raw);
+      return read.ok ? read : bad(read.problem[0] ?? { message: "this is no DAG" });
+    },
+    checkTimetable(timetable) {
+      const checked = checkTimetable(timetable);
+      return checked.ok ? undefined : checked.problem;
+    },
     summarizeTimetable,
     openCredentials: async (tenant, repository, sealed) =>
       JSON.parse(await keyring.open(tenant, "repository", repository, sealed)) as GitCredentials,
@@ -609,6 +580,7 @@ function readDocuments(): ReadonlyMap<string, { readonly type: string; readonly 
     join(root, "schema", "dag.v1.json"),
   ].find((path) => existsSync(path));
   const documents = new Map<string, { readonly type: string; readonly body: string }>();
+  documents.set("/", { type: "text/html; charset=utf-8", body: frontPage });
   if (schema !== undefined)
     documents.set("/schema/dag.v1.json", {
       type: "application/schema+json",
@@ -616,6 +588,22 @@ function readDocuments(): ReadonlyMap<string, { readonly type: string; readonly 
     });
   return documents;
 }
+
+const frontPage = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Airlock</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1c2430;background:#fff}
+code{background:#eef1f5;padding:.1em .3em;border-radius:3px}a{color:#0b5cad}
+@media (prefers-color-scheme:dark){body{color:#dde3ea;background:#12161c}code{background:#1e252e}a{color:#7ab8ff}}</style>
+<h1>Airlock is running</h1>
+<p>Push DAGs to a tenant's repository and they are live in about a second. This release is driven by git, by the
+<code>airlock</code> command and by the HTTP API; it has no pages for runs yet.</p>
+<ul>
+<li><code>git clone http://admin@HOST/git/TENANT/REPOSITORY.git</code></li>
+<li><code>npx airlock trigger TENANT/DAG --wait</code>, <code>npx airlock --help</code></li>
+<li><a href="/api/platform/openapi.json">The API, described</a> (OpenAPI); each tenant answers as an Airflow at <code>/t/TENANT</code></li>
+<li><a href="/readyz">Health</a>, <a href="/metrics">metrics</a>, <a href="/schema/dag.v1.json">the YAML schema</a></li>
+</ul></html>`;
 
 const listen = (server: Server, host: string, port: number): Promise<number> =>
   new Promise((done, fail) => {

@@ -12,7 +12,9 @@ test("a table is as wide as its cells and reads nested keys", () => {
 });
 
 test("a stranger's control characters do not reach the terminal", () => {
-  expect(drawTable([{ name: "a\u001b[2Jb\nc" }], columns("name"), undefined)).toBe("NAME\na [2Jb c\n");
+  expect(drawTable([{ name: "a\u001b[2Jb\nc" }], columns("name"), undefined)).toBe(
+    "NAME\na [2Jb c\n",
+  );
 });
 
 test("a narrow terminal cuts lines, it does not wrap them", () => {

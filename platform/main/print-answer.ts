@@ -53,7 +53,9 @@ export function drawTable(
 }
 
 function drawRecord(value: unknown, shown: readonly Column[]): string {
-  const lines = shown.map(({ key, title }) => [title ?? key, cellText(valueAt(value, key))] as const);
+  const lines = shown.map(
+    ({ key, title }) => [title ?? key, cellText(valueAt(value, key))] as const,
+  );
   const wide = Math.max(...lines.map(([title]) => title.length));
   return lines.map(([title, cell]) => `${title.padEnd(wide)}  ${cell}\n`).join("");
 }

@@ -40,7 +40,9 @@ function withoutToken(wish: Wish, env: NodeJS.ProcessEnv): Profile {
   }
   const [first] = [
     ...sessions(env),
-    ...Object.values(known.profiles).filter((_, at) => Object.keys(known.profiles)[at] === known.current),
+    ...Object.values(known.profiles).filter(
+      (_, at) => Object.keys(known.profiles)[at] === known.current,
+    ),
     ...localProfile(env),
   ];
   if (first) return first;
@@ -65,7 +67,8 @@ function localProfile(env: NodeJS.ProcessEnv): Profile[] {
   const home = findHome(env);
   const server = readServerInfo(home);
   const raw = readJson(join(home, "local-profile.json"));
-  const url = server?.url ?? (isObject(raw) && typeof raw["url"] === "string" ? raw["url"] : undefined);
+  const url =
+    server?.url ?? (isObject(raw) && typeof raw["url"] === "string" ? raw["url"] : undefined);
   if (url === undefined) return [];
   const token = isObject(raw) && typeof raw["token"] === "string" ? raw["token"] : undefined;
   return [{ url: trimmed(url), ...(token === undefined ? {} : { token }) }];
@@ -76,7 +79,10 @@ export function readUrl(text: string): string {
   try {
     url = new URL(text);
   } catch {
-    throw wrongUse(`${JSON.stringify(text)} is not an address`, "write https://airlock.example.org");
+    throw wrongUse(
+      `${JSON.stringify(text)} is not an address`,
+      "write https://airlock.example.org",
+    );
   }
   if (url.protocol !== "http:" && url.protocol !== "https:")
     throw wrongUse(`${JSON.stringify(text)} must begin with http:// or https://`);

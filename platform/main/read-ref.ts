@@ -24,7 +24,12 @@ export type Ref = {
 
 export type Depth = "tenant" | "dag" | "run" | "task";
 const depths: readonly Depth[] = ["tenant", "dag", "run", "task"];
-const forms = { tenant: "tenant", dag: "tenant/dag", run: "tenant/dag/run", task: "tenant/dag/run/task" };
+const forms = {
+  tenant: "tenant",
+  dag: "tenant/dag",
+  run: "tenant/dag/run",
+  task: "tenant/dag/run/task",
+};
 
 /** Reads a name that goes at least to `least` and at most to `most`; says which part is wrong and how it should look. */
 export function readRef(text: string, least: Depth, most: Depth = least): Answer<Ref, string> {

@@ -31,6 +31,7 @@ export type HttpDeps = {
 };
 
 const webhookBytesMax = 1024 * 1024;
+const echoBytesMax = 64 * 1024;
 
 export function createHttpServer(deps: HttpDeps): Server {
   const toApi = getRequestListener(
@@ -81,6 +82,7 @@ async function route(
     response.end(await renderMetrics());
     return;
   }
+  if (path === "/echo") return echo(request, response, path);
   const document = request.method === "GET" ? deps.documents.get(path) : undefined;
   if (document !== undefined) {
     response.writeHead(200, {
@@ -93,6 +95,32 @@ async function route(
     return;
   }
   await toApi(request, response);
+}
+
+/** What the sample tenants talk to over HTTP: says back what it was told. */
+async function echo(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): Promise<void> {
+  const body = await readBody(request, echoBytesMax);
+  if (body === undefined)
+    return answer(response, 413, { detail: "An echo may have at most 64 KiB." });
+  const text = body.toString("utf8");
+  answer(response, 200, {
+    method: request.method,
+    path,
+    query: Object.fromEntries(new URL(request.url ?? "/", "http://local").searchParams),
+    body: parsed(text),
+  });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 async function takeWebhook(

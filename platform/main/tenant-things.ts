@@ -26,9 +26,7 @@ export function openTenantThings(
     },
     async putVariable(tenant, key, value, description) {
       const sealed = await keyring.seal(tenant, "variable", key, value);
-      await store.tx(tenant, (tx) =>
-        putVariable(tx, { key, sealed, description: description ?? null }),
-      );
+      await store.tx(tenant, (tx) => putVariable(tx, { key, sealed, description }));
     },
     deleteVariable: (tenant, key) => store.tx(tenant, (tx) => removeVariable(tx, key)),
     triggerDagRun: (tenant, request) => triggerFromTask(deeds, tenant, request),

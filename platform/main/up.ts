@@ -3,11 +3,17 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openLog } from "../../ops/telemetry/log.ts";
+import { hashPassword, passwordProblem } from "../secrets/passwords.ts";
 import { addAssignment, listAssignments } from "../store/grants.ts";
 import { addPerson, getPerson, setPassword } from "../store/people.ts";
-import { hashPassword, passwordProblem } from "../secrets/passwords.ts";
 import { findHome } from "./home.ts";
-import { allRoles, openPlatform, type Platform, type PlatformSettings, type Role } from "./open-platform.ts";
+import {
+  allRoles,
+  openPlatform,
+  type Platform,
+  type PlatformSettings,
+  type Role,
+} from "./open-platform.ts";
 import { seedExamples } from "./seed-examples.ts";
 
 export type UpOptions = {
@@ -26,9 +32,17 @@ export async function up(options: UpOptions = {}): Promise<void> {
   try {
     const password = await ensureAdmin(platform, env["AIRLOCK_ADMIN_PASSWORD"]);
     await ensureLocalProfile(platform);
-    const wantsExamples = env["AIRLOCK_EXAMPLES"] === undefined ? options.examples === true : env["AIRLOCK_EXAMPLES"] === "1";
+    const wantsExamples =
+      env["AIRLOCK_EXAMPLES"] === undefined
+        ? options.examples === true
+        : env["AIRLOCK_EXAMPLES"] === "1";
     const seeded = wantsExamples ? await seedExamples(platform, settings.log) : undefined;
-    welcome(platform, { ms: performance.now() - begun, password, examples: seeded !== undefined, roles: settings.roles });
+    welcome(platform, {
+      ms: performance.now() - begun,
+      password,
+      examples: seeded !== undefined,
+      roles: settings.roles,
+    });
   } catch (error) {
     await platform.close();
     throw error;
@@ -42,7 +56,12 @@ function readSettings(env: NodeJS.ProcessEnv, roles: readonly Role[]): PlatformS
   if (sandbox !== "auto" && sandbox !== "linux" && sandbox !== "plain")
     throw new Error(`AIRLOCK_SANDBOX is '${sandbox}'; it must be auto, linux or plain.`);
   const log = openLog({
-    format: env["AIRLOCK_LOG_FORMAT"] === "json" ? "json" : env["AIRLOCK_LOG_FORMAT"] === "pretty" ? "pretty" : undefined,
+    format:
+      env["AIRLOCK_LOG_FORMAT"] === "json"
+        ? "json"
+        : env["AIRLOCK_LOG_FORMAT"] === "pretty"
+          ? "pretty"
+          : undefined,
     level: env["AIRLOCK_LOG_LEVEL"],
   });
   return {
@@ -55,7 +74,9 @@ function readSettings(env: NodeJS.ProcessEnv, roles: readonly Role[]): PlatformS
     secretKey: env["AIRLOCK_SECRET_KEY"],
     sandbox,
     concurrency:
-      env["AIRLOCK_CONCURRENCY"] === undefined ? undefined : readNumber(env, "AIRLOCK_CONCURRENCY", 8, 1, 10_000),
+      env["AIRLOCK_CONCURRENCY"] === undefined
+        ? undefined
+        : readNumber(env, "AIRLOCK_CONCURRENCY", 8, 1, 10_000),
     leaseSeconds: readNumber(env, "AIRLOCK_LEASE", 15, 2, 3600),
     volatile: env["AIRLOCK_VOLATILE"] === "1",
     log,
@@ -63,7 +84,13 @@ function readSettings(env: NodeJS.ProcessEnv, roles: readonly Role[]): PlatformS
   };
 }
 
-function readNumber(env: NodeJS.ProcessEnv, name: string, otherwise: number, min: number, max: number): number {
+function readNumber(
+  env: NodeJS.ProcessEnv,
+  name: string,
+  otherwise: number,
+  min: number,
+  max: number,
+): number {
   const text = env[name];
   if (text === undefined || text === "") return otherwise;
   const value = Number(text);
@@ -74,12 +101,16 @@ function readNumber(env: NodeJS.ProcessEnv, name: string, otherwise: number, min
 
 /** What is being opened right now, on one line of the terminal that the next step replaces. */
 function showProgress(): (line: string) => void {
-  if (!process.stderr.isTTY) return (line) => line !== "" && process.stderr.write(`airlock: ${line}\n`);
+  if (!process.stderr.isTTY)
+    return (line) => line !== "" && process.stderr.write(`airlock: ${line}\n`);
   return (line) => process.stderr.write(line === "" ? "\r\x1b[2K" : `\r\x1b[2K… ${line}`);
 }
 
 /** The first user. The password is the one of the environment, or one that is made and shown this once. */
-async function ensureAdmin(platform: Platform, wanted: string | undefined): Promise<string | undefined> {
+async function ensureAdmin(
+  platform: Platform,
+  wanted: string | undefined,
+): Promise<string | undefined> {
   const { store } = platform;
   const problem = wanted === undefined ? undefined : passwordProblem(wanted);
   if (problem !== undefined) throw new Error(`AIRLOCK_ADMIN_PASSWORD: ${problem}`);
@@ -89,7 +120,8 @@ async function ensureAdmin(platform: Platform, wanted: string | undefined): Prom
   const password = wanted ?? randomBytes(12).toString("base64url");
   const hash = await hashPassword(password);
   await store.system(async (tx) => {
-    if (isNew) await addPerson(tx, { name: "admin", display_name: "Administrator", password: hash });
+    if (isNew)
+      await addPerson(tx, { name: "admin", display_name: "Administrator", password: hash });
     else await setPassword(tx, "admin", hash);
     const assignments = await listAssignments(tx, "*");
     if (!assignments.some((row) => row.subject === "user:admin" && row.role === "role:admin"))
@@ -102,7 +134,8 @@ async function ensureAdmin(platform: Platform, wanted: string | undefined): Prom
 async function ensureLocalProfile(platform: Platform): Promise<void> {
   const file = join(platform.home, "local-profile.json");
   const before = readProfile(file);
-  const valid = before?.token !== undefined && (await platform.api.signIn.byToken(before.token)) !== undefined;
+  const valid =
+    before?.token !== undefined && (await platform.api.signIn.byToken(before.token)) !== undefined;
   if (valid && before.url === platform.url) return;
   const token = valid
     ? before.token
@@ -117,7 +150,9 @@ async function ensureLocalProfile(platform: Platform): Promise<void> {
         })
       ).text;
   const part = `${file}.part`;
-  writeFileSync(part, `${JSON.stringify({ url: platform.url, token }, null, 2)}\n`, { mode: 0o600 });
+  writeFileSync(part, `${JSON.stringify({ url: platform.url, token }, null, 2)}\n`, {
+    mode: 0o600,
+  });
   renameSync(part, file);
 }
 
@@ -132,15 +167,27 @@ function readProfile(file: string): { readonly url: string; readonly token: stri
 
 function welcome(
   platform: Platform,
-  about: { readonly ms: number; readonly password: string | undefined; readonly examples: boolean; readonly roles: readonly Role[] },
+  about: {
+    readonly ms: number;
+    readonly password: string | undefined;
+    readonly examples: boolean;
+    readonly roles: readonly Role[];
+  },
 ): void {
   const say = (line: string): boolean => process.stdout.write(`${line}\n`);
   for (const warning of platform.warnings) say(`! ${warning}`);
   say("");
-  say(`Airlock is ready in ${(about.ms / 1000).toFixed(1)} s at ${platform.url} (${about.roles.join(", ")}; state in ${platform.home})`);
+  say(
+    `Airlock is ready in ${(about.ms / 1000).toFixed(1)} s at ${platform.url} (${about.roles.join(", ")}; state in ${platform.home})`,
+  );
   if (about.password !== undefined)
-    say(`Sign in as admin with the password ${about.password} (shown this once; change it with: npx airlock users passwd admin)`);
-  else say("Sign in as admin with the password of the first start (npx airlock users passwd admin sets a new one)");
+    say(
+      `Sign in as admin with the password ${about.password} (shown this once; change it with: npx airlock users passwd admin)`,
+    );
+  else
+    say(
+      "Sign in as admin with the password of the first start (npx airlock users passwd admin sets a new one)",
+    );
   if (!about.examples) return;
   say("");
   say("Three commands to try, in another terminal (npx airlock is signed in on this machine):");

@@ -173,7 +173,7 @@ const finish = (claimed: Claimed, how: Finish = {}): Promise<Answered> => {
             pool: "default_pool",
             pool_slots: 1,
             queue: "default",
-            fits: () => true,
+            guest: "python",
             hops: 0,
             ms: 0,
           },

@@ -1,4 +1,5 @@
 import type { CompiledDag } from "../engine/compile-dag.ts";
+import { type ContinuationKey, mayContinue } from "../engine/continuation.ts";
 import type { TaskSpec } from "../model/dag-spec.ts";
 import type { StateChange } from "../model/run.ts";
 import type { ContinuationRows, Holder, RunRow } from "../store/run-rows.ts";
@@ -8,8 +9,8 @@ export type ContinuationWish = {
   readonly pool: string;
   readonly pool_slots: number;
   readonly queue: string;
-  /** Whether its guest can run that task: same tenant, environment, bundle, kind, level, grants. */
-  readonly fits: (task: TaskSpec) => boolean;
+  /** The kind of guest that it has warm. */
+  readonly guest: TaskSpec["runs_in"];
   /** Since this slot's last doorbell. */
   readonly hops: number;
   readonly ms: number;
@@ -22,12 +23,9 @@ type Wish = {
 };
 export type Chosen = Wish & { readonly change: StateChange; readonly task: TaskSpec };
 
-const hopsMax = 8;
-const msMax = 20;
-
 /**
  * Which of the tasks that just became ready go on at once on the worker that made them so, instead of by
- * admission and doorbell. The conditions are those under which nobody who waits is passed over: what the
+ * admission and doorbell. The rule is the engine's (`mayContinue`): nobody who waits is passed over, what the
  * tenant, the pool and the DAG have in use does not grow, and no other tenant's turn it is.
  */
 export function chooseContinuation(
@@ -46,9 +44,7 @@ export function chooseContinuation(
     .toSorted((a, b) => b.weight - a.weight || a.change.map_index - b.change.map_index);
   const chosen: Chosen[] = [];
   for (const entry of wishes) {
-    const at = ready.findIndex(({ task, weight, change }) =>
-      mayGoOn(entry, task, weight, change, row),
-    );
+    const at = ready.findIndex((next) => mayGoOn(entry, next, row));
     const [found] = at < 0 ? [] : ready.splice(at, 1);
     if (found !== undefined) chosen.push({ ...entry, change: found.change, task: found.task });
   }
@@ -57,41 +53,60 @@ export function chooseContinuation(
 
 function mayGoOn(
   { wish, facts }: Wish,
-  task: TaskSpec,
-  weight: number,
-  change: StateChange,
+  next: { readonly change: StateChange; readonly task: TaskSpec; readonly weight: number },
   row: RunRow,
 ): boolean {
-  const samePermits =
-    task.pool === wish.pool &&
-    task.pool_slots === wish.pool_slots &&
-    task.queue === wish.queue &&
-    task.max_active_tis_per_dag === undefined &&
-    task.max_active_tis_per_dagrun === undefined;
-  const overCommitted =
-    facts.in_flight > facts.max_running ||
-    (facts.pool_open !== null && facts.pool_open < 0) ||
-    facts.dag_open < 0;
+  const { task } = next;
   const first = facts.first_waiting;
-  const orderMs = row.facts.logical_date_ms ?? Number.POSITIVE_INFINITY;
-  const passedOver =
-    first !== null &&
-    (first.priority_weight > weight ||
-      (first.priority_weight === weight &&
-        (first.order_ms < orderMs ||
-          (first.order_ms === orderMs && first.map_index <= change.map_index))));
-  // A tie goes to the one who waits.
-  const othersTurn =
-    facts.others_least !== null && facts.others_least <= facts.in_flight / facts.weight;
-  const ownWait = facts.own_admitted > 0 && (wish.hops >= hopsMax || wish.ms >= msMax);
+  // Of one run: tenant, environment, bundle, level and grants are the same by construction.
+  const keyOf = (guest: string, queue: string): ContinuationKey => ({
+    tenant: "",
+    environment: "",
+    bundle: "",
+    guest,
+    level: "",
+    resource_class: "",
+    grants: "",
+    queue,
+  });
   return (
-    facts.tenant_active &&
-    !facts.dag_paused &&
-    samePermits &&
-    !overCommitted &&
-    !passedOver &&
-    !othersTurn &&
-    !ownWait &&
-    wish.fits(task)
+    mayContinue({
+      worker: { draining: false, lock_session_alive: true },
+      ended: {
+        key: keyOf(wish.guest, wish.queue),
+        permits: { pool: wish.pool, pool_slots: wish.pool_slots, limits: [] },
+      },
+      next: {
+        state: "scheduled",
+        dag_paused: facts.dag_paused,
+        tenant_active: facts.tenant_active,
+        key: keyOf(task.runs_in, task.queue),
+        permits: { pool: task.pool, pool_slots: task.pool_slots, limits: [] },
+        has_own_limit:
+          task.max_active_tis_per_dag !== undefined || task.max_active_tis_per_dagrun !== undefined,
+        id: task.task_id,
+        priority_weight: next.weight,
+        logical_date_ms: row.facts.logical_date_ms,
+        map_index: next.change.map_index,
+      },
+      over_committed:
+        facts.in_flight > facts.max_running ||
+        (facts.pool_open !== null && facts.pool_open < 0) ||
+        facts.dag_open < 0,
+      first_ready:
+        first === null
+          ? undefined
+          : {
+              id: "",
+              priority_weight: first.priority_weight,
+              logical_date_ms: first.order_ms,
+              map_index: first.map_index,
+            },
+      own: { in_flight_with_next: facts.in_flight, weight: facts.weight },
+      others: facts.others_least === null ? [] : [{ in_flight: facts.others_least - 1, weight: 1 }],
+      own_waiting: facts.own_admitted > 0,
+      hops: wish.hops,
+      ms: wish.ms,
+    }) === undefined
   );
 }

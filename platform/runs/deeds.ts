@@ -1,12 +1,19 @@
 /** What people and programs do to runs: trigger, clear, mark, stop, pause, delete. Each is a knock at the door. */
 import { randomBytes } from "node:crypto";
 import type { CompiledDag } from "../engine/compile-dag.ts";
-import { type ClearOptions, planClear, planMark } from "../engine/plan-clear.ts";
+import { planClear, planMark } from "../engine/plan-clear.ts";
 import { isReservedRunId, runIdOf } from "../engine/run-id.ts";
 import { manualInterval } from "../engine/timetable.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
 import type { DagSpec } from "../model/dag-spec.ts";
-import { type DagId, known, type RunKey, readRunId, type TenantId } from "../model/ids.ts";
+import {
+  type DagId,
+  known,
+  type RunKey,
+  readRunId,
+  type TaskId,
+  type TenantId,
+} from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { InstanceKey, InstanceRow, RunEvent } from "../model/run.ts";
 import type { Tx } from "../store/open.ts";
@@ -170,11 +177,8 @@ export function openDeeds(deps: DeedDeps) {
       );
       if (clear.run_ids?.length === 1 && runs.length === 0)
         return bad(noRun(clear.dag_id, clear.run_ids[0] ?? ""));
-      const options: ClearOptions = {
-        tasks: clear.tasks?.map((task) => ({
-          task_id: known.task(task.task_id),
-          ...(task.map_index === undefined ? {} : { map_index: task.map_index }),
-        })),
+      const options = {
+        ...tasksOf(clear.tasks),
         only_failed: clear.only_failed,
         only_running: clear.only_running,
         upstream: clear.include_upstream,
@@ -250,24 +254,19 @@ export function openDeeds(deps: DeedDeps) {
             async plan({ tx, dag }) {
               const instances = await loadInstances(tx, tenant, run);
               const plan = planMark(dag, instances, {
-                tasks: [
-                  {
-                    task_id: known.task(mark.task_id),
-                    ...(mark.map_index === undefined ? {} : { map_index: mark.map_index }),
-                  },
-                ],
+                ...tasksOf([{ task_id: mark.task_id, map_index: mark.map_index }]),
                 upstream: mark.include_upstream,
                 downstream: mark.include_downstream,
                 state: mark.state,
               });
-              for (const key of plan.marked)
+              for (const key of plan.mark)
                 touched.push({ run_id, task_id: key.task_id, map_index: key.map_index });
-              if (mark.dry_run || plan.marked.length === 0) return [];
+              if (mark.dry_run || plan.mark.length === 0) return [];
               const events: RunEvent[] = [
-                { kind: "instances_marked", keys: plan.marked, state: mark.state },
+                { kind: "instances_marked", keys: plan.mark, state: mark.state },
               ];
-              if (plan.cleared.length > 0)
-                events.push({ kind: "instances_cleared", keys: plan.cleared });
+              if (plan.clear.length > 0)
+                events.push({ kind: "instances_cleared", keys: plan.clear });
               return events;
             },
           },
@@ -297,7 +296,6 @@ export function openDeeds(deps: DeedDeps) {
             if (mark.state !== "queued")
               return [{ kind: "run_marked", state: mark.state, reason: "marked" }];
             const keys = planClear(dag, await loadInstances(tx, tenant, run), {
-              tasks: undefined,
               only_failed: false,
               only_running: false,
               upstream: false,
@@ -430,6 +428,21 @@ export function openDeeds(deps: DeedDeps) {
     },
   };
 }
+
+const tasksOf = (
+  tasks:
+    | readonly { readonly task_id: string; readonly map_index: number | undefined }[]
+    | undefined,
+): { readonly tasks?: readonly (TaskId | InstanceKey)[] } =>
+  tasks === undefined
+    ? {}
+    : {
+        tasks: tasks.map(({ task_id, map_index }) =>
+          map_index === undefined
+            ? known.task(task_id)
+            : { task_id: known.task(task_id), map_index },
+        ),
+      };
 
 async function readLiveSpec(
   deps: CreateDeps,

@@ -54,10 +54,10 @@ export async function listAudit(
   return { rows, total: count?.total ?? 0 };
 }
 
-/** Ids of rows, oldest first, whose content is not what was written. At most `limit` rows from `afterSeq` on are looked at. */
+/** Ids of rows, oldest first, whose content is not what was written under any of the keys. At most `limit` rows from `afterSeq` on are looked at. */
 export async function findForgedAudit(
   tx: Tx,
-  key: Buffer,
+  keys: readonly Buffer[],
   afterSeq: string,
   limit: number,
 ): Promise<{ readonly forged: readonly string[]; readonly lastSeq: string | undefined }> {
@@ -65,8 +65,10 @@ export async function findForgedAudit(
     select id, seq, tenant, at, actor, ip, deed, thing, outcome, detail::text as text, mac from airlock.audit
      where seq > ${afterSeq}::bigint order by seq limit ${limit}`;
   const forged = rows.filter((row) => {
-    const expected = macOf(key, row, row.text);
-    return row.mac.length !== expected.length || !timingSafeEqual(row.mac, expected);
+    return !keys.some((key) => {
+      const expected = macOf(key, row, row.text);
+      return row.mac.length === expected.length && timingSafeEqual(row.mac, expected);
+    });
   });
   return { forged: forged.map((row) => row.id), lastSeq: rows.at(-1)?.seq };
 }

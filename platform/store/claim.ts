@@ -9,7 +9,7 @@ import type {
   TaskId,
   TenantId,
 } from "../model/ids.ts";
-import type { Json, JsonObject } from "../model/json.ts";
+import type { Json } from "../model/json.ts";
 import type { RunType } from "../model/states.ts";
 import type { Tx } from "./open.ts";
 
@@ -51,7 +51,6 @@ export type RunAtClaim = {
   readonly clear_number: number;
   readonly triggering_user: string | null;
   readonly uid: number;
-  readonly limits: JsonObject;
   readonly egress: readonly EgressRule[];
 };
 
@@ -93,7 +92,7 @@ export async function claimAttempt(
            i.try_number, i.max_tries, i.first_reschedule_at, i.next_method, i.next_kwargs,
            r.dag_id, r.run_id, r.run_type, r.version, r.repository, r.commit, r.path, r.environment, r.logical_date,
            r.interval_start, r.interval_end, r.run_after, coalesce(r.started_at, clock_timestamp()) as started_at, r.conf,
-           r.clear_number, r.triggering_user, t.uid, t.limits, t.egress
+           r.clear_number, r.triggering_user, t.uid, t.egress
       from a
       left join i on true
       join airlock.dag_run r on r.tenant = ${tenant} and r.run = a.run

@@ -68,18 +68,9 @@ export type DagToPublish = {
   readonly is_paused: boolean;
 };
 
-/** Where a schedule stands: what the scheduler would have planned. Times are ISO 8601. */
-export type PlannedRun = {
-  readonly next_logical_at: string;
-  readonly next_interval_start: string;
-  readonly next_interval_end: string;
-  readonly next_run_at: string;
-};
-
 /**
  * New and changed DAGs: a version each (an old one with the same hash is taken again), the live row moves.
- * Pausing is people's: only a new DAG's wish counts. A timetable that changed is planned anew by the
- * scheduler. Answers the ids that another repository took meanwhile: nothing of those was written.
+ * Pausing is people's: only a new DAG's wish counts. The scheduler plans them anew. Answers the ids that another repository took meanwhile: nothing of those was written.
  */
 export async function publishDags(
   tx: Tx,
@@ -127,7 +118,7 @@ export async function publishDags(
              environment = excluded.environment, display_name = excluded.display_name, description = excluded.description,
              tags = excluded.tags, owners = excluded.owners, level = excluded.level, timetable = excluded.timetable,
              timetable_summary = excluded.timetable_summary, max_active_runs = excluded.max_active_runs,
-             max_active_tasks = excluded.max_active_tasks, last_parsed_at = clock_timestamp()
+             max_active_tasks = excluded.max_active_tasks, plan_needed = true, last_parsed_at = clock_timestamp()
        where d.repository = excluded.repository or d.state = 'retired'
       returning d.dag_id, d.version
     ), versions as (
@@ -168,53 +159,6 @@ export async function retireDags(
     update airlock.dag set state = 'retired', next_logical_at = null, next_interval_start = null, next_interval_end = null, next_run_at = null
      where tenant = ${tenant} and repository = ${repository} and dag_id = any(${[...ids]}) and state = 'active' returning 1`;
   return retired.length;
-}
-
-/** What the schedule of these DAGs says comes next; `undefined` plans nothing. */
-export async function planDags(
-  tx: Tx,
-  tenant: TenantId,
-  plans: readonly { readonly dag_id: DagId; readonly plan: PlannedRun | undefined }[],
-): Promise<void> {
-  if (plans.length === 0) return;
-  const rows = plans.map(({ dag_id, plan }) => ({ dag_id, ...plan }));
-  await tx`
-    update airlock.dag d
-       set next_logical_at = p.next_logical_at, next_interval_start = p.next_interval_start,
-           next_interval_end = p.next_interval_end, next_run_at = p.next_run_at
-      from json_to_recordset(${JSON.stringify(rows)}::text::json)
-        as p (dag_id text, next_logical_at timestamptz, next_interval_start timestamptz, next_interval_end timestamptz, next_run_at timestamptz)
-     where d.tenant = ${tenant} and d.dag_id = p.dag_id`;
-}
-
-/** The last run that the schedule made, from which the next is planned; ids without one are absent. */
-export async function readLastScheduled(
-  tx: Tx,
-  tenant: TenantId,
-  ids: readonly DagId[],
-): Promise<
-  ReadonlyMap<
-    DagId,
-    {
-      readonly logical_date: Date | null;
-      readonly interval_start: Date | null;
-      readonly interval_end: Date | null;
-    }
-  >
-> {
-  if (ids.length === 0) return new Map();
-  const rows = await tx<
-    {
-      dag_id: DagId;
-      logical_date: Date | null;
-      interval_start: Date | null;
-      interval_end: Date | null;
-    }[]
-  >`
-    select distinct on (dag_id) dag_id, logical_date, interval_start, interval_end
-      from airlock.dag_run where tenant = ${tenant} and dag_id = any(${[...ids]}) and run_type = 'scheduled'
-     order by dag_id, logical_date desc nulls last`;
-  return new Map(rows.map(({ dag_id, ...last }) => [dag_id, last]));
 }
 
 export async function moveHead(

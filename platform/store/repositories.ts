@@ -23,10 +23,11 @@ export type RepositoryRow = {
   readonly last_change_at: Date | null;
   readonly last_webhook_at: Date | null;
   readonly next_poll_at: Date;
+  readonly created_at: Date;
 };
 
 const columns = `tenant, repository, kind, url, branch, path, credentials, webhook_secrets, head_commit, seen_commit,
-  failures, last_error, last_error_hint, last_synced_at, last_change_at, last_webhook_at, next_poll_at`;
+  failures, last_error, last_error_hint, last_synced_at, last_change_at, last_webhook_at, next_poll_at, created_at`;
 
 /** `exists`: the tenant has a repository of this name. */
 export async function createRepository(
@@ -198,6 +199,18 @@ export async function renewLease(
     update airlock.repository set lease_until = clock_timestamp() + make_interval(secs => ${lease.seconds})
      where tenant = ${tenant} and repository = ${repository} and lease_owner = ${lease.owner} returning 1`;
   return kept.length === 1;
+}
+
+/** For who only needed the repository's folder: wants and polls stay as they are. */
+export async function releaseLease(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  owner: string,
+): Promise<void> {
+  await tx`
+    update airlock.repository set lease_owner = null, lease_until = null
+     where tenant = ${tenant} and repository = ${repository} and lease_owner = ${owner}`;
 }
 
 export type SyncEnd = {

@@ -22,7 +22,7 @@ function makeOrders(): void {
     const row = [
       String(100_001 + index),
       new Date(at).toISOString().slice(0, 16),
-      district?.code ?? "",
+      district.code,
       product,
       price,
     ];
@@ -38,7 +38,11 @@ function makeOrders(): void {
   // Some arrive twice.
   const doubled = rows.filter(() => random() < 0.012);
   const all = [...rows, ...doubled].toSorted((a, b) => ((a[1] ?? "") < (b[1] ?? "") ? -1 : 1));
-  write("acme/data/orders.csv", ["order_id", "ordered_at", "district", "product", "price_eur"], all);
+  write(
+    "acme/data/orders.csv",
+    ["order_id", "ordered_at", "district", "product", "price_eur"],
+    all,
+  );
   write(
     "acme/data/districts.csv",
     ["code", "name", "inhabitants"],
@@ -112,8 +116,7 @@ function makeAir(): void {
 const dayMs = 24 * 60 * 60 * 1000;
 const firstDay = Date.UTC(2026, 8, 1);
 const days = 14;
-const isoDay = (day: number): string =>
-  new Date(firstDay + day * dayMs).toISOString().slice(0, 10);
+const isoDay = (day: number): string => new Date(firstDay + day * dayMs).toISOString().slice(0, 10);
 const bump = (hour: number, at: number, width: number): number =>
   Math.exp(-(((hour - at) / width) ** 2)) + 0.02;
 

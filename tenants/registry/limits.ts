@@ -147,4 +147,5 @@ export function sizeText(bytes: number): string {
   return `${Number((bytes / size).toFixed(1))} ${unit}`;
 }
 
-const shown = (raw: unknown): string => (JSON.stringify(raw) ?? "nothing").slice(0, 60);
+const shown = (raw: unknown): string =>
+  raw === undefined ? "nothing" : JSON.stringify(raw).slice(0, 60);

@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import { readEgressRules } from "./egress.ts";
 import { readBranch, readFolder, readRepositorySettings } from "./repository-settings.ts";
 
+const containing = (text: string): unknown => expect.stringContaining(text);
+
 test("what is not said is main, the root and the built-in host", () => {
   expect(readRepositorySettings({})).toEqual({
     ok: true,
@@ -98,6 +100,6 @@ test.each([
 ])("%j is no egress rule", (raw) => {
   expect(readEgressRules([raw])).toMatchObject({
     ok: false,
-    problem: expect.stringContaining("egress[0]"),
+    problem: containing("egress[0]"),
   });
 });

@@ -117,6 +117,8 @@ describe.each(drivers)("the %s driver", (driver) => {
   });
 
   promise("hides the house: its environment, its memory, its processes", async () => {
+    // As an ordinary user without namespaces it is the very same uid: the probe would end this test.
+    if (!sandbox.binds && !root) return;
     const house = String(process.pid);
     const seen = await python(`
 for path in ("/proc/1/environ", "/proc/${house}/environ", "/proc/${house}/mem", "/proc/${house}/root/etc/shadow", "/etc/shadow", "/root/.bashrc"):
@@ -127,7 +129,6 @@ for pid in (1, ${house}):
     if libc.ptrace(16, pid, 0, 0) == 0: print("TRACED", pid)
 try: os.kill(${house}, 9); print("KILLED")
 except OSError: pass`);
-    if (!sandbox.binds && !root) return;
     expect(seen.out.replace("READ /proc/1/environ 0", "")).not.toMatch(
       sandbox.binds ? /READ (?!\/proc\/1\/environ)|TRACED|KILLED/ : /READ|TRACED|KILLED/,
     );
@@ -224,7 +225,7 @@ except OSError: pass`;
     const memory = await python("b = []\nwhile True: b.append(bytearray(8 << 20))", inGroup);
     expect(memory.signal === "SIGKILL" || memory.out.includes("MemoryError")).toBe(true);
     const forks = await python(
-      "n = 0\ntry:\n  while n < 3000:\n    if os.fork() == 0: time.sleep(30)\n    n += 1\nexcept OSError: print('stopped at', n)\nos.kill(0, 9)",
+      "n = 0\ntry:\n  while n < 3000:\n    if os.fork() == 0: time.sleep(30)\n    n += 1\nexcept OSError: print('stopped at', n, flush=True)\nos.kill(0, 9)",
       inGroup,
     );
     await group?.remove();

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { type CommitId, known } from "../../platform/model/ids.ts";
+import { known } from "../../platform/model/ids.ts";
 import {
   commit,
   craftBomb,
@@ -21,6 +21,8 @@ import {
 } from "../../test/kit/git.ts";
 import { type Bundle, type CheckoutRequest, checkOut, removeTree } from "./check-out.ts";
 import { collectBundles } from "./collect-bundles.ts";
+
+const containing = (text: string): unknown => expect.stringContaining(text);
 
 const place = temporaryFolder();
 const author = join(place, "author");
@@ -38,7 +40,9 @@ beforeEach(async () => {
   if (existsSync(bundlesDir)) await removeTree(bundlesDir);
   newRepository(author, { "dags/a.py": "a", "README.md": "r" });
 });
-afterAll(() => rmSync(place, { recursive: true, force: true }));
+afterAll(async () => {
+  await removeTree(place);
+});
 
 const checkOutOf = (id: string, rest: Partial<CheckoutRequest> = {}): ReturnType<typeof checkOut> =>
   checkOut({
@@ -88,10 +92,11 @@ test("a subdirectory of a mono-repo is a repository of its own", async () => {
   expect(await checkOutOf(id, { path: "README.md" })).toMatchObject({ ok: false });
 });
 
+const inode = (dir: string, path: string): number => statSync(join(dir, path)).ino;
+
 test("an unchanged file is the same file on disk, a changed one is not", async () => {
   const first = await bundleOf(git(author, ["rev-parse", "HEAD"]));
   const second = await bundleOf(commit(author, { "dags/a.py": "changed" }), { previous: first });
-  const inode = (dir: string, path: string): number => statSync(join(dir, path)).ino;
   expect(inode(second.dir, "README.md")).toBe(inode(first.dir, "README.md"));
   expect(inode(second.dir, "dags/a.py")).not.toBe(inode(first.dir, "dags/a.py"));
   expect(readFileSync(join(first.dir, "dags/a.py"), "utf8")).toBe("a");
@@ -122,8 +127,8 @@ test("symlinks and submodules are left out and reported", async () => {
   const bundle = await bundleOf(id);
   expect(everything(bundle.dir)).toEqual(["ok.py"]);
   expect(bundle.problems.map(({ path, message }) => `${path} ${message}`)).toEqual([
-    expect.stringContaining("passwd is a symbolic link"),
-    expect.stringContaining("sub is a submodule"),
+    containing("passwd is a symbolic link"),
+    containing("sub is a submodule"),
   ]);
 });
 
@@ -210,7 +215,7 @@ test("100,000 files are refused by number", async () => {
   );
   expect(await checkOutOf(git(author, ["commit-tree", tree, "-m", "x"]))).toMatchObject({
     ok: false,
-    problem: { message: expect.stringContaining("20000 files") },
+    problem: { message: containing("20000 files") },
   });
 });
 
@@ -222,7 +227,7 @@ test("a file of 50 MB is left out and named, the rest is there", async () => {
     {
       path: "dags/huge.dag.yaml",
       message: "has 50 MiB; a file may have 10 MiB",
-      hint: expect.any(String),
+      hint: containing(""),
     },
   ]);
   expect(existsSync(join(bundle.dir, "dags/a.py"))).toBe(true);
@@ -266,22 +271,17 @@ test("too deep and too long paths are left out", async () => {
   const long = `${"l".repeat(200)}/${"m".repeat(230)}.py`;
   const bundle = await bundleOf(commit(author, { [deep]: "x", [long]: "y" }));
   expect(bundle.problems.map(({ message }) => message).toSorted()).toEqual([
-    expect.stringContaining("path of more than 400"),
-    expect.stringContaining("more than 20 folders"),
+    containing("path of more than 400"),
+    containing("more than 20 folders"),
   ]);
 });
 
 test("bundles that nothing references go, kept ones and running checkouts stay", async () => {
-  const ids = Array.from({ length: 4 }, (_, i) =>
-    commit(author, { "dags/a.py": `v${i}` }),
-  ) as CommitId[];
+  const ids = Array.from({ length: 4 }, (_, i) => commit(author, { "dags/a.py": `v${i}` }));
   for (const id of ids) await bundleOf(id);
-  const gone = await collectBundles(bundlesDir, new Set([ids[1] ?? "", ids[3] ?? ""]), Date.now());
-  expect(gone.toSorted()).toEqual([ids[0], ids[2]].toSorted());
-  expect(
-    readdirSync(bundlesDir)
-      .filter((name) => name !== ".trash")
-      .toSorted(),
-  ).toEqual([ids[1], ids[3]].toSorted());
+  const kept = [ids[1] ?? "", ids[3] ?? ""];
+  const gone = await collectBundles(bundlesDir, new Set(kept), Date.now());
+  expect(new Set(gone)).toEqual(new Set([ids[0], ids[2]]));
+  expect(new Set(readdirSync(bundlesDir))).toEqual(new Set([...kept, ".trash"]));
   expect(readdirSync(join(bundlesDir, ".trash"))).toEqual([]);
 });

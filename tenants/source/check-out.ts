@@ -52,7 +52,8 @@ export async function checkOut(request: CheckoutRequest): Promise<Answer<Bundle,
     await removeTree(dir);
   }
   const fresh = join(bundlesDir, `.fresh-${randomUUID()}`);
-  await mkdir(fresh, { recursive: true });
+  await makePassage(bundlesDir);
+  await mkdir(fresh);
   try {
     await makeFolders(fresh, tree.value.files);
     const missing = await linkUnchanged(fresh, tree.value.files, request.previous);
@@ -67,6 +68,13 @@ export async function checkOut(request: CheckoutRequest): Promise<Answer<Bundle,
   } finally {
     if (existsSync(fresh)) await removeTree(fresh);
   }
+}
+
+/** Whatever this process' umask is: a tenant's uid may pass through, but sees only what it can name. */
+async function makePassage(dir: string): Promise<void> {
+  const first = await mkdir(dir, { recursive: true });
+  if (first === undefined) return;
+  for (let made = dir; made.length >= first.length; made = dirname(made)) await chmod(made, 0o711);
 }
 
 /** Power may have failed over an earlier one, or the name stands for another subdirectory of the same commit. */

@@ -3,7 +3,7 @@
  * address or an environment value: git asks our one-shot program, ssh reads a key file of mode 0600.
  */
 import { createHmac } from "node:crypto";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Answer, bad, good } from "../../platform/model/answer.ts";
 import type { ReachableAddress } from "./git-address.ts";
@@ -37,6 +37,7 @@ export async function withCredentials<T>(
   place: { readonly temporaryDir: string; readonly caFile?: string },
   work: (access: GitAccess) => Promise<T>,
 ): Promise<Answer<T, CredentialProblem>> {
+  await mkdir(place.temporaryDir, { recursive: true, mode: 0o700 });
   const folder = await mkdtemp(join(place.temporaryDir, "access-"));
   try {
     const access =

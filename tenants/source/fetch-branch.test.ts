@@ -22,6 +22,8 @@ import { reachAddress, readGitAddress } from "./git-address.ts";
 import { createHosted, hostedDir } from "./hosted-repository.ts";
 import { serveGit } from "./serve-git.ts";
 
+const containing = (text: string): unknown => expect.stringContaining(text);
+
 const place = temporaryFolder();
 const served = hostedDir(join(place, "hosted"), known.tenant("acme"), known.repository("x"));
 const author = join(place, "author");
@@ -130,7 +132,7 @@ test("force-push, rewritten history and a deleted branch", async () => {
   git(author, ["push", "-q", served, ":feature"]);
   expect(await fetchBranch(mirror, await overHttp({ branch: "feature" }))).toMatchObject({
     ok: false,
-    problem: { kind: "no_such_branch", message: expect.stringContaining("feature") },
+    problem: { kind: "no_such_branch", message: containing("feature") },
   });
   expect(await askHead(await overHttp({ branch: "feature" }))).toMatchObject({
     ok: false,
@@ -359,7 +361,7 @@ describe.skipIf(sshdPath === undefined)(
         ),
       ).toMatchObject({
         ok: false,
-        problem: { kind: "host_key", message: expect.stringContaining("pinned") },
+        problem: { kind: "host_key", message: containing("pinned") },
       });
     });
     test("a stranger's key is refused", async () => {

@@ -8,6 +8,7 @@ import { type GitCredentials, withCredentials } from "./credentials.ts";
 import type { ReachableAddress } from "./git-address.ts";
 import { openLanes } from "./lanes.ts";
 import { type GitProblem, type GitRequest, runGit } from "./run-git.ts";
+import { tidyRepository } from "./tidy-repository.ts";
 
 export type Remote = {
   readonly address: ReachableAddress;
@@ -58,6 +59,17 @@ export async function fetchBranch(
   return fetchOnce(mirror, remote);
 }
 
+/** One commit by its id, where the server gives it (the large hosts do). For checkouts that must be made again. */
+export async function fetchCommit(
+  mirror: string,
+  remote: Remote,
+  commit: CommitId,
+): Promise<Answer<CommitId, FetchProblem>> {
+  await ensureMirror(mirror);
+  await removeStaleLocks(mirror);
+  return fetchOnce(mirror, remote, commit);
+}
+
 /** The branch's commit on the server, without fetching: what polling asks. */
 export async function askHead(remote: Remote): Promise<Answer<CommitId, FetchProblem>> {
   const listed = await overNetwork(remote, {
@@ -75,7 +87,12 @@ export async function askHead(remote: Remote): Promise<Answer<CommitId, FetchPro
 
 export const mirrorHead = "refs/airlock/head";
 
-async function fetchOnce(mirror: string, remote: Remote): Promise<Answer<CommitId, FetchProblem>> {
+async function fetchOnce(
+  mirror: string,
+  remote: Remote,
+  commit?: CommitId,
+): Promise<Answer<CommitId, FetchProblem>> {
+  const kept = commit === undefined ? mirrorHead : `refs/airlock/commit/${commit}`;
   const fetched = await overNetwork(remote, {
     repository: mirror,
     args: [
@@ -89,7 +106,7 @@ async function fetchOnce(mirror: string, remote: Remote): Promise<Answer<CommitI
       "--no-write-fetch-head",
       "--",
       remote.address.url,
-      `+refs/heads/${remote.branch}:${mirrorHead}`,
+      `+${commit ?? `refs/heads/${remote.branch}`}:${kept}`,
     ],
   });
   if (!fetched.ok) {
@@ -98,14 +115,14 @@ async function fetchOnce(mirror: string, remote: Remote): Promise<Answer<CommitI
     await removeStaleLocks(mirror);
     return full ? bad(tooLarge) : fetched;
   }
-  const head = await resolveCommit(mirror, mirrorHead);
+  const head = await resolveCommit(mirror, kept);
   if (!head.ok)
     return bad({
       kind: "not_found",
       message: "the branch does not point to a commit",
       hint: "push a commit to it",
     });
-  await packMirror(mirror);
+  await tidyRepository(mirror, "now");
   return head;
 }
 
@@ -303,15 +320,4 @@ async function removeStaleLocks(mirror: string): Promise<void> {
       .filter((name) => /\.lock$|(^|\/)objects\/.*tmp_(pack|idx|obj)_/.test(name))
       .map((name) => rm(join(mirror, name), { force: true })),
   );
-}
-
-const packsMax = 40;
-
-/** Each fetch leaves a pack; past so many they are made one, and what nothing reaches is dropped. */
-async function packMirror(mirror: string): Promise<void> {
-  const packs = (await readdir(join(mirror, "objects/pack"))).filter((name) =>
-    name.endsWith(".pack"),
-  );
-  if (packs.length <= packsMax) return;
-  await runGit({ repository: mirror, args: ["gc", "--quiet", "--prune=now"], deadlineMs: 120_000 });
 }

@@ -235,6 +235,6 @@ function clashWith(folded: Map<string, string>, path: string): string | undefine
   return undefined;
 }
 
-// oxlint-disable-next-line no-control-regex -- control characters are what it replaces
 const printable = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex -- control characters are what it replaces
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?").slice(0, 400);

@@ -1,6 +1,8 @@
+import { execSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { known } from "../../platform/model/ids.ts";
@@ -28,14 +30,14 @@ const asked: GitAccessRequest[] = [];
 
 const host: GitHost = {
   root,
-  async authorize(request) {
-    asked.push(request);
-    if (request.basic === undefined) return { kind: "sign_in" };
-    if (request.basic.password !== "secret") return { kind: "sign_in" };
-    if (request.tenant !== "acme") return { kind: "unknown" };
-    if (request.deed === "repo.push" && request.basic.username === "viewer")
+  async authorize(access) {
+    asked.push(access);
+    if (access.basic === undefined) return { kind: "sign_in" };
+    if (access.basic.password !== "secret") return { kind: "sign_in" };
+    if (access.tenant !== "acme") return { kind: "unknown" };
+    if (access.deed === "repo.push" && access.basic.username === "viewer")
       return { kind: "forbidden", message: "viewer may not push to acme/pipelines." };
-    return { kind: "allowed", actor: request.basic.username };
+    return { kind: "allowed", actor: access.basic.username };
   },
   pushed({ refs }) {
     pushed.push([...refs]);
@@ -46,8 +48,8 @@ const host: GitHost = {
 
 beforeAll(async () => {
   await createHosted(hostedDir(root, acme, pipelines), "main");
-  server = await serveHttp((request, response) => {
-    void serveGit(request, response, host);
+  server = await serveHttp((incoming, response) => {
+    void serveGit(incoming, response, host);
   });
 });
 afterAll(async () => {
@@ -67,7 +69,7 @@ test("a push is answered in remote: lines, line by line, after git's own report"
   const folder = join(place, "work");
   newRepository(folder, { "dags/a.py": "x" });
   const push = await gitAside(folder, ["push", url(), "main"]);
-  expect(push.code, push.err).toBe(0);
+  expect(push).toMatchObject({ code: 0 });
   expect(push.err).toMatch(/remote: parsing 1 file[^\n]*\nremote: live in 12 ms: 1 DAG \(1 new\)/);
   expect(pushed).toEqual([["refs/heads/main"]]);
   expect(git(hostedDir(root, acme, pipelines), ["rev-parse", "main"])).toBe(
@@ -77,7 +79,7 @@ test("a push is answered in remote: lines, line by line, after git's own report"
 
 test("what was pushed can be cloned", async () => {
   const clone = await gitAside(place, ["clone", "-q", url(), "clone"]);
-  expect(clone.code, clone.err).toBe(0);
+  expect(clone).toMatchObject({ code: 0 });
   expect(git(join(place, "clone"), ["show", "HEAD:dags/a.py"])).toBe("x");
 });
 
@@ -135,6 +137,7 @@ test("a push larger than allowed is refused and changes nothing", async () => {
   const before = git(hostedDir(root, acme, pipelines), ["rev-parse", "main"]);
   const push = await gitAside(folder, ["push", url(), "main"]);
   expect(push.code).not.toBe(0);
+  expect(push.err).toContain("remote: fatal: pack exceeds maximum allowed size");
   expect(pushed).toEqual([]);
   expect(git(hostedDir(root, acme, pipelines), ["rev-parse", "main"])).toBe(before);
 });
@@ -147,7 +150,7 @@ test("a push of 1.5 MB, sent in chunks, arrives", async () => {
   await gitAside(place, ["clone", "-q", url(), "chunked"]);
   commit(folder, { "data.bin": randomBytes(1.5 * 1024 * 1024) });
   const push = await gitAside(folder, ["push", url(), "main"]);
-  expect(push.code, push.err).toBe(0);
+  expect(push).toMatchObject({ code: 0 });
   expect(push.err).toContain("remote: live");
 });
 
@@ -160,7 +163,7 @@ test("the deployed branch cannot be deleted, others can", async () => {
   expect(gone.code).not.toBe(0);
   await gitAside(folder, ["push", url(), "HEAD:refs/heads/other"]);
   const other = await gitAside(folder, ["push", url(), ":other"]);
-  expect(other.code, other.err).toBe(0);
+  expect(other).toMatchObject({ code: 0 });
 });
 
 test.each([
@@ -201,3 +204,40 @@ test("objects with a .. entry are refused at the door", async () => {
   expect(push.code).not.toBe(0);
   expect(push.err).toMatch(/hasDotdot/);
 });
+
+test("a branch named like an option is a name like any other", async () => {
+  answer = async function* () {
+    yield "seen";
+  };
+  pushed = [];
+  const folder = join(place, "chunked");
+  const push = await gitAside(folder, ["push", url(), "HEAD:refs/heads/--upload-pack=touch"]);
+  expect(push).toMatchObject({ code: 0 });
+  expect(pushed).toEqual([["refs/heads/--upload-pack=touch"]]);
+});
+
+test("a client that hangs up in the middle leaves no git behind", async () => {
+  const socket = connect(server.port, "127.0.0.1");
+  socket.write(
+    `POST /git/acme/pipelines.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ${btoa("admin:secret")}\r\nContent-Type: application/x-git-receive-pack-request\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n00ff\r\n`,
+  );
+  const backends = (): number =>
+    Number(
+      execSync(`ps -o args= --ppid ${process.pid} | grep -c '[h]ttp-backend' || true`)
+        .toString()
+        .trim() || "0",
+    );
+  const before = await until(() => backends() > 0);
+  socket.destroy();
+  expect(before).toBe(true);
+  expect(await until(() => backends() === 0)).toBe(true);
+});
+
+async function until(fact: () => boolean): Promise<boolean> {
+  const end = performance.now() + 10_000;
+  while (performance.now() < end) {
+    if (fact()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}

@@ -2,9 +2,8 @@
  * The built-in git host: real git (`git http-backend`) behind the platform's sign-in, smart HTTP only.
  * `/git/{tenant}/{repository}.git/…`
  */
-import type { ChildProcess } from "node:child_process";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Readable, Transform } from "node:stream";
+import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
   type RepositoryId,
@@ -14,8 +13,8 @@ import {
 } from "../../platform/model/ids.ts";
 import { hostedBytes, hostedDir } from "./hosted-repository.ts";
 import { openLanes } from "./lanes.ts";
-import { answerPush } from "./push-answer.ts";
 import { endGroup, hostileConfig, startGit } from "./run-git.ts";
+import { tellPusher } from "./tell-pusher.ts";
 
 export type GitHost = {
   /** Folder of the hosted repositories. */
@@ -189,9 +188,9 @@ async function runBackend(
   });
   try {
     await begun;
-    const upload = pipeline(request, countUpTo(limits.pushBytes * 1.1, child), stdin);
-    // git may stop reading early (a refused push); what it answers counts.
-    upload.catch(() => undefined);
+    const upload = feed(request, stdin, limits.pushBytes * 4);
+    // A request that breaks off ends git by its closed input; `gone` ends it in any case.
+    upload.catch(() => stdin.end());
     const answer = await readHead(stdout);
     if (!answer) {
       refuse(
@@ -202,21 +201,21 @@ async function runBackend(
       return;
     }
     response.writeHead(answer.status, answer.headers);
-    const talk =
+    const whole = endAfter(answer.body, upload);
+    const body =
       isPush && answer.status === 200
-        ? [
-            answerPush((refs) =>
-              host.pushed({
-                tenant: asked.tenant,
-                repository: asked.repository,
-                refs,
-                actor,
-                signal: gone,
-              }),
-            ),
-          ]
-        : [];
-    await pipeline([Readable.from(answer.body), ...talk, response]).catch(() => undefined);
+        ? tellPusher(whole, (refs) =>
+            host.pushed({
+              tenant: asked.tenant,
+              repository: asked.repository,
+              refs,
+              actor,
+              signal: gone,
+            }),
+          )
+        : whole;
+    // Whoever hung up needs no answer.
+    await pipeline(Readable.from(body), response).catch(() => undefined);
   } finally {
     gone.removeEventListener("abort", stop);
     endGroup(child);
@@ -278,24 +277,44 @@ function backendEnvironment(
   };
 }
 
-/** What is beyond the limit is not passed on, and git is ended: it has no own bound on what it must skip. */
-function countUpTo(bytesMax: number, child: ChildProcess): Transform {
-  let bytes = 0;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      if (bytes > bytesMax) {
-        endGroup(child);
-        done(new Error("the push is larger than allowed"));
-      } else done(null, chunk);
-    },
+/**
+ * The request into git. git may stop reading early (a push that is too large, refused objects); the rest is
+ * then read and dropped, since a client that cannot finish sending deadlocks instead of showing git's words.
+ */
+async function feed(request: IncomingMessage, stdin: Writable, bytesMax: number): Promise<void> {
+  let isOpen = true;
+  const closed = new Promise<void>((resolve) => {
+    const close = (): void => {
+      isOpen = false;
+      resolve();
+    };
+    stdin.once("error", close);
+    stdin.once("close", close);
   });
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) throw new Error("the push is many times larger than allowed");
+    if (!isOpen || stdin.write(chunk)) continue;
+    const drained = Promise.withResolvers<void>();
+    stdin.once("drain", drained.resolve);
+    await Promise.race([drained.promise, closed]);
+  }
+  stdin.end();
+}
+
+async function* endAfter(
+  body: AsyncIterable<Buffer>,
+  upload: Promise<void>,
+): AsyncGenerator<Buffer> {
+  yield* body;
+  await upload;
 }
 
 const headBytesMax = 16 * 1024;
 
 /** CGI's head (`Status:`, headers, blank line); the rest stays in the stream. */
-async function readHead(output: NodeJS.ReadableStream): Promise<
+async function readHead(output: AsyncIterable<Buffer>): Promise<
   | {
       readonly status: number;
       readonly headers: Record<string, string>;
@@ -303,7 +322,7 @@ async function readHead(output: NodeJS.ReadableStream): Promise<
     }
   | undefined
 > {
-  const chunks = output[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const chunks = output[Symbol.asyncIterator]();
   let held: Buffer = Buffer.alloc(0);
   for (;;) {
     const end = /\r?\n\r?\n/.exec(held.toString("latin1", 0, headBytesMax));

@@ -7,7 +7,7 @@ import { closeSync, constants, mkdirSync, openSync, readdirSync } from "node:fs"
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { AttemptHost } from "../../platform/model/guest.ts";
-import { plain } from "./log-lines.ts";
+import { plain } from "../sandbox/plain-text.ts";
 
 export type ArtifactsFrom = {
   /** The attempt's folder, in a folder that only the house can write. */

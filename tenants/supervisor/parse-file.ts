@@ -4,7 +4,7 @@ import { isObject } from "../../platform/model/json.ts";
 import { answerLookup, refusal, type Reply, RequestProblem } from "./answer-requests.ts";
 import { bytesText, replyFrame } from "./conduct-attempt.ts";
 import { FrameCutter, FrameTooLong, frameOf } from "./frames.ts";
-import { plain } from "./log-lines.ts";
+import { plain } from "../sandbox/plain-text.ts";
 import { type Mask, openMask } from "./mask-secrets.ts";
 import { parseRequest } from "./start-frames.ts";
 import type { Child, ChildExit } from "./warm-guest.ts";

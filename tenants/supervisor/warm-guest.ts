@@ -14,7 +14,7 @@ import type { Bind, Boxed, Exit } from "../sandbox/launch.ts";
 import { type Sandbox, signalName } from "../sandbox/open-sandbox.ts";
 import { childOf, childrenOf, innermostPid, usageOf } from "../sandbox/pids.ts";
 import { FrameCutter, frameOf } from "./frames.ts";
-import { plain } from "./log-lines.ts";
+import { plain } from "../sandbox/plain-text.ts";
 import { decode } from "./msgpack.ts";
 import { removeFolder } from "./remove-folder.ts";
 

@@ -1,11 +1,6 @@
 /** What a person who pushes reads in the `remote:` lines: progress, then the outcome, within a bounded wait. */
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  type CommitId,
-  type RepositoryId,
-  readCommitId,
-  type TenantId,
-} from "../../platform/model/ids.ts";
+import { type CommitId, type RepositoryId, type TenantId } from "../../platform/model/ids.ts";
 import { listDeploys } from "../../platform/store/deploys.ts";
 import { readRepository } from "../../platform/store/repositories.ts";
 import { resolveCommit } from "../source/fetch-branch.ts";
@@ -41,83 +36,82 @@ export async function* answerPush(
     return;
   }
   const until = performance.now() + waitMs;
+  const talk = startTalk();
+  void syncs
+    .now(tenant, repository, "push", { onLine: (line) => talk.say(line) })
+    .then((result) => talk.end(result))
+    .catch(() => talk.end("failed"));
+  for (;;) {
+    const next = talk.next();
+    if (next !== undefined) yield next;
+    else if (talk.outcome() !== undefined) break;
+    else {
+      const leftMs = until - performance.now();
+      if (leftMs <= 0 || push.signal.aborted) break;
+      await Promise.race([talk.news(), sleep(Math.min(leftMs, 1000), undefined, { ref: false })]);
+    }
+  }
+  const outcome = talk.outcome();
+  if (outcome === undefined) yield `still at work after ${Math.round(waitMs / 1000)} s; ${follow}`;
+  else if (outcome === "failed")
+    yield `stored, but its sync met a problem of the platform and is tried again; ${follow}`;
+  else if (outcome.kind === "not_mine") {
+    const dir = hostedDir(deps.folders.hosted, tenant, repository);
+    const pushed = await resolveCommit(dir, `refs/heads/${row?.branch ?? "main"}`);
+    if (pushed.ok) yield* followRow(push, deps, until, pushed.value);
+    yield follow;
+  } else yield* outcome.lines;
+}
+
+type Talk = {
+  say(line: string): void;
+  end(outcome: DeployResult | "failed"): void;
+  next(): string | undefined;
+  outcome(): DeployResult | "failed" | undefined;
+  /** Resolves at the next line or the end. */
+  news(): Promise<void>;
+};
+
+const linesHeldMax = 1000;
+
+function startTalk(): Talk {
   const lines: string[] = [];
-  let news = Promise.withResolvers<void>();
   let outcome: DeployResult | "failed" | undefined;
+  let news = Promise.withResolvers<void>();
   const tell = (): void => {
     news.resolve();
     news = Promise.withResolvers();
   };
-  syncs
-    .now(tenant, repository, "push", {
-      onLine(line) {
-        if (lines.length < 1000) lines.push(line);
-        tell();
-      },
-    })
-    .then(
-      (result) => {
-        outcome = result;
-      },
-      () => {
-        outcome = "failed";
-      },
-    )
-    .finally(tell)
-    .catch(() => undefined);
-
-  while (outcome === undefined || lines.length > 0) {
-    const line = lines.shift();
-    if (line !== undefined) {
-      yield line;
-      continue;
-    }
-    const left = until - performance.now();
-    if (left <= 0 || push.signal.aborted) break;
-    const waiting = news.promise;
-    await Promise.race([waiting, sleep(Math.min(left, 1000), undefined, { ref: false })]);
-  }
-  if (outcome === undefined) yield `still at work after ${Math.round(waitMs / 1000)} s; ${follow}`;
-  else if (outcome === "failed")
-    yield `stored, but its sync met a problem of the platform and is tried again; ${follow}`;
-  else if (outcome.kind === "not_mine")
-    yield* followRow(push, deps, until, follow, row?.branch ?? "main");
-  else yield* outcome.lines;
+  return {
+    say(line) {
+      if (lines.length < linesHeldMax) lines.push(line);
+      tell();
+    },
+    end(result) {
+      outcome = result;
+      tell();
+    },
+    next: () => lines.shift(),
+    outcome: () => outcome,
+    news: () => news.promise,
+  };
 }
 
 /** Another process syncs this repository: its row is the news. */
 async function* followRow(
-  push: Push,
+  { tenant, repository, signal }: Push,
   deps: SyncDeps,
   until: number,
-  follow: string,
-  branch: string,
+  commit: CommitId,
 ): AsyncGenerator<string> {
-  const { tenant, repository } = push;
-  const commit = await resolveCommit(
-    hostedDir(deps.folders.hosted, tenant, repository),
-    `refs/heads/${branch}`,
-  );
-  const pushed: CommitId | undefined = commit.ok ? commit.value : undefined;
-  while (
-    pushed !== undefined &&
-    readCommitId(pushed).ok &&
-    performance.now() < until &&
-    !push.signal.aborted
-  ) {
+  while (performance.now() < until && !signal.aborted) {
     const [deploy] = await deps.store.tx(tenant, (tx) =>
-      listDeploys(tx, { tenant, repository, commit: pushed, limit: 1 }),
+      listDeploys(tx, { tenant, repository, commit, limit: 1 }),
     );
     if (deploy && deploy.state !== "syncing") {
-      yield* describeDeploy({
-        state: deploy.state,
-        ms: deploy.ms ?? 0,
-        dags: deploy.dags,
-        errors: deploy.errors,
-      });
+      yield* describeDeploy({ ...deploy, state: deploy.state, ms: deploy.ms ?? 0 });
       return;
     }
     await sleep(200, undefined, { ref: false });
   }
-  yield `still at work; ${follow}`;
 }

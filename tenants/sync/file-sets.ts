@@ -3,7 +3,7 @@
  * hashes its spec and the repository files of its set.
  */
 import { createHash } from "node:crypto";
-import type { Json } from "../../platform/model/json.ts";
+import { isObject } from "../../platform/model/json.ts";
 
 /** Paths of the checkout with git's ids of their contents. */
 export type Blobs = ReadonlyMap<string, string>;
@@ -60,18 +60,18 @@ export const setHash = (inputs: string, setting: ParseSetting): string =>
     )
     .digest("hex");
 
-export const versionHash = (spec: Json, inputs: string): string =>
+export const versionHash = (spec: object, inputs: string): string =>
   createHash("sha256")
     .update(`${canonical(spec)}\n${inputs}`)
     .digest("hex");
 
 /** JSON with sorted keys: the same spec is the same text whatever order a guest wrote it in. */
-export function canonical(value: Json): string {
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (!isObject(value)) return JSON.stringify(value);
   return `{${Object.entries(value)
     .filter(([, inner]) => inner !== undefined)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner as Json)}`)
+    .map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`)
     .join(",")}}`;
 }

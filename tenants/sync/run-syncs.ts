@@ -76,7 +76,7 @@ export async function runSyncs(
         const key = `${tenant}/${repository}`;
         if (running.has(key)) continue;
         if (running.size >= options.concurrency) break;
-        begin(key, () =>
+        void begin(key, () =>
           syncRepository({ tenant, repository, signal: stop.signal }, deps).catch(() => undefined),
         );
       }

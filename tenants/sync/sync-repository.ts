@@ -19,7 +19,7 @@ import type {
   ParseHost,
 } from "../../platform/model/guest.ts";
 import type { CommitId, RepositoryId, TenantId } from "../../platform/model/ids.ts";
-import type { Json } from "../../platform/model/json.ts";
+import { isObject } from "../../platform/model/json.ts";
 import {
   type DagFileRow,
   readDagFiles,
@@ -31,11 +31,8 @@ import {
   type LiveDag,
   moveDags,
   moveHead,
-  type PlannedRun,
-  planDags,
   publishDags,
   readForeignDags,
-  readLastScheduled,
   readLiveDags,
   retireDags,
 } from "../../platform/store/dag-versions.ts";
@@ -58,7 +55,7 @@ import {
 } from "../../platform/store/repositories.ts";
 import { readEgressRules } from "../registry/egress.ts";
 import { type DagFiles, findDagFiles } from "../registry/find-dag-files.ts";
-import { defaultLimits, limitNames, repositoryBounds } from "../registry/limits.ts";
+import { defaultLimits, readLimit, repositoryBounds } from "../registry/limits.ts";
 import {
   type RepositoryFile,
   readAirlockYaml,
@@ -70,6 +67,7 @@ import type { GitCredentials } from "../source/credentials.ts";
 import { askHead, fetchBranch, type Remote, resolveCommit } from "../source/fetch-branch.ts";
 import { type AddressRules, reachAddress, readGitAddress } from "../source/git-address.ts";
 import { hostedDir } from "../source/hosted-repository.ts";
+import { tidyRepository } from "../source/tidy-repository.ts";
 import { describeDeploy, describeError } from "./describe-deploy.ts";
 import {
   type Blobs,
@@ -126,18 +124,6 @@ export type SyncDeps = {
   /** One sentence if this schedule can never be planned (a cron expression that is none). */
   checkTimetable(timetable: Timetable): string | undefined;
   summarizeTimetable(timetable: Timetable): string | null;
-  /** The next run that the schedule makes after `last`; undefined: none. Left out: the scheduler plans. */
-  planNextRun?(
-    spec: DagSpec,
-    last:
-      | {
-          readonly logical_date: Date | null;
-          readonly interval_start: Date | null;
-          readonly interval_end: Date | null;
-        }
-      | undefined,
-    now: Date,
-  ): PlannedRun | undefined;
   openCredentials(
     tenant: TenantId,
     repository: RepositoryId,
@@ -146,6 +132,8 @@ export type SyncDeps = {
   /** The whole platform's allow-list; a tenant's own is added. */
   readonly addressRules: AddressRules;
   readonly caFile?: string;
+  /** Something went live: schedules to plan, guests to warm. */
+  deployed?(tenant: TenantId, repository: RepositoryId, commit: CommitId): void;
   readonly pausedAtCreation: boolean;
   /** This process, in leases. */
   readonly owner: string;
@@ -373,7 +361,10 @@ async function deployCommit(
   await deps.store.tx(row.tenant, (tx) =>
     endDeploy(tx, { ...row, deploy, state: plan.state, ms, dags: plan.counts, errors }),
   );
-  if (plan.state === "live") rememberBundle(row, bundle);
+  if (plan.state === "live") {
+    rememberBundle(row, bundle);
+    deps.deployed?.(row.tenant, row.repository, commit);
+  }
   metrics.importErrors.set({ tenant: row.tenant }, plan.badFiles.length);
   return finished(plan.state, commit, ms, plan.counts, errors);
 }
@@ -430,9 +421,9 @@ async function findCommit(
   sync: Sync,
 ): Promise<Answer<{ readonly commit: CommitId; readonly source: string }, DeployError>> {
   const { row, reason, deps, request } = sync;
-  const { tenant, repository, branch } = row;
+  const { branch } = row;
+  const source = sourceDir(row, deps);
   if (row.url === null) {
-    const source = hostedDir(deps.folders.hosted, tenant, repository);
     const head = await resolveCommit(source, `refs/heads/${branch}`);
     return head.ok
       ? good({ commit: head.value, source })
@@ -442,25 +433,9 @@ async function findCommit(
           hint: `push it: git push origin ${branch}`,
         });
   }
-  const rules = addressRulesOf(row, deps);
-  const address = readGitAddress(row.url, rules);
-  if (!address.ok)
-    return bad({ path: "", message: address.problem.message, hint: address.problem.hint });
-  const reached = await reachAddress(address.value, rules);
-  if (!reached.ok)
-    return bad({ path: "", message: reached.problem.message, hint: reached.problem.hint });
-  const remote: Remote = {
-    address: reached.value,
-    branch,
-    credentials:
-      row.credentials === null
-        ? { kind: "none" }
-        : await deps.openCredentials(tenant, repository, row.credentials),
-    temporaryDir: deps.folders.temporary,
-    ...(deps.caFile === undefined ? {} : { caFile: deps.caFile }),
-    signal: request.signal,
-  };
-  const source = join(deps.folders.mirrors, tenant, repository, "repo.git");
+  const reached = await reachRemote(row, row.url, deps, request.signal);
+  if (!reached.ok) return bad({ path: "", ...reached.problem });
+  const remote = reached.value;
   if (reason === "poll" && row.seen_commit !== null) {
     const head = await askHead(remote);
     if (!head.ok) return bad({ path: "", message: head.problem.message, hint: head.problem.hint });
@@ -470,6 +445,41 @@ async function findCommit(
   return fetched.ok
     ? good({ commit: fetched.value, source })
     : bad({ path: "", message: fetched.problem.message, hint: fetched.problem.hint });
+}
+
+/** The bare repository on this disk: the hosted one itself, or the mirror. */
+export const sourceDir = (
+  row: Pick<LeasedRepository, "tenant" | "repository" | "url">,
+  deps: Pick<SyncDeps, "folders">,
+): string =>
+  row.url === null
+    ? hostedDir(deps.folders.hosted, row.tenant, row.repository)
+    : join(deps.folders.mirrors, row.tenant, row.repository, "repo.git");
+
+/** The server as it may be reached now: address judged and pinned, credentials opened. */
+export async function reachRemote(
+  row: LeasedRepository,
+  url: string,
+  deps: Pick<SyncDeps, "addressRules" | "openCredentials" | "folders" | "caFile">,
+  signal?: AbortSignal,
+): Promise<Answer<Remote, { readonly message: string; readonly hint: string }>> {
+  const { tenant, repository, branch, credentials } = row;
+  const rules = addressRulesOf(row, deps);
+  const address = readGitAddress(url, rules);
+  if (!address.ok) return address;
+  const reached = await reachAddress(address.value, rules);
+  if (!reached.ok) return reached;
+  return good({
+    address: reached.value,
+    branch,
+    credentials:
+      credentials === null
+        ? { kind: "none" }
+        : await deps.openCredentials(tenant, repository, credentials),
+    temporaryDir: deps.folders.temporary,
+    ...(deps.caFile === undefined ? {} : { caFile: deps.caFile }),
+    ...(signal ? { signal } : {}),
+  });
 }
 
 /** The platform's list and what an admin allowed this tenant: `host[:port]` or `file:///folder`. */
@@ -541,16 +551,15 @@ async function readSettings(
   return readAirlockYaml(await readFile(join(bundle.dir, "airlock.yaml"), "utf8"), maxima);
 }
 
-/** The tenant's row: fields of GuestLimits that an admin set; the others are the defaults. */
+/** The tenant's row holds what an admin set, under outside names (`memory: "1GiB"`); the rest are the defaults. */
 export function limitsOf(stored: unknown): GuestLimits {
-  const own = typeof stored === "object" && stored !== null ? Object.entries(stored) : [];
-  const fields = new Set<string>(limitNames.map(({ field }) => field));
-  return {
-    ...defaultLimits,
-    ...Object.fromEntries(
-      own.filter(([field, value]) => fields.has(field) && typeof value === "number" && value >= 0),
-    ),
-  };
+  let limits = defaultLimits;
+  if (isObject(stored))
+    for (const [key, raw] of Object.entries(stored)) {
+      const limit = readLimit(key, raw);
+      if (limit.ok) limits = { ...limits, ...limit.value };
+    }
+  return limits;
 }
 
 type Setting = {
@@ -738,7 +747,7 @@ function readParsed(sync: Sync, setting: Setting, file: ParsedFile, blobs: Blobs
         });
       dags.push({
         spec: spec.value,
-        hash: versionHash(spec.value as unknown as Json, inputs_hash),
+        hash: versionHash(spec.value, inputs_hash),
       });
     }
   }
@@ -854,7 +863,6 @@ async function publishIn(
     plan.move.map((dag) => ({ ...dag, environment: environmentOf(dag.path) })),
   );
   await retireDags(tx, tenant, repository, plan.retire);
-  await planSchedules(tx, sync, plan);
   await writeDagFiles(tx, tenant, repository, {
     parsed: rows,
     gone: what.knownFiles.map(({ path }) => path).filter((path) => !present.has(path)),
@@ -878,25 +886,6 @@ async function publishIn(
   return plan;
 }
 
-async function planSchedules(tx: Tx, sync: Sync, plan: DeployPlan): Promise<void> {
-  const { planNextRun, now } = sync.deps;
-  if (!planNextRun) return;
-  const { tenant } = sync.row;
-  const last = await readLastScheduled(
-    tx,
-    tenant,
-    plan.publish.map(({ spec }) => spec.dag_id),
-  );
-  await planDags(
-    tx,
-    tenant,
-    plan.publish.map(({ spec }) => ({
-      dag_id: spec.dag_id,
-      plan: planNextRun(spec, last.get(spec.dag_id), now()),
-    })),
-  );
-}
-
 /** What nothing references goes. A failure here is no failure of the deploy. */
 async function collect(row: LeasedRepository, deps: SyncDeps): Promise<void> {
   try {
@@ -908,6 +897,7 @@ async function collect(row: LeasedRepository, deps: SyncDeps): Promise<void> {
       keep,
       deps.now().getTime(),
     );
+    if (row.url === null) await tidyRepository(sourceDir(row, deps), "2.weeks.ago");
   } catch (error) {
     deps.log.warn(
       { err: error, tenant: row.tenant, repository: row.repository },

@@ -34,6 +34,7 @@ import { removeTree } from "../source/check-out.ts";
 import { createHosted, hostedDir } from "../source/hosted-repository.ts";
 import { serveGit } from "../source/serve-git.ts";
 import { answerPush } from "./answer-push.ts";
+import { ensureBundle } from "./ensure-bundle.ts";
 import { receiveWebhook } from "./receive-webhook.ts";
 import { runSyncs, type Syncs } from "./run-syncs.ts";
 import { type DeployResult, type SyncDeps, syncRepository } from "./sync-repository.ts";
@@ -93,6 +94,7 @@ const rawSpec = (dag_id: string, schedule?: string): Record<string, unknown> => 
   tasks: [],
 });
 
+const containing = (text: string): unknown => expect.stringContaining(text);
 const place = temporaryFolder();
 const acme = known.tenant("acme");
 const globex = known.tenant("globex");
@@ -159,15 +161,6 @@ function depsOf(owner: string): SyncDeps {
         ? "nonsense is not a cron expression"
         : undefined,
     summarizeTimetable: (timetable) => ("expression" in timetable ? timetable.expression : null),
-    planNextRun: (spec) =>
-      spec.timetable.kind === "none"
-        ? undefined
-        : {
-            next_logical_at: "2030-01-01T00:00:00Z",
-            next_interval_start: "2030-01-01T00:00:00Z",
-            next_interval_end: "2030-01-01T00:00:00Z",
-            next_run_at: "2030-01-01T00:00:00Z",
-          },
     openCredentials: async () => ({ kind: "token", username: "robot", token: "t0ken" }),
     addressRules: { privateHosts: ["127.0.0.1"], fileRoots: [] },
     pausedAtCreation: false,
@@ -252,12 +245,12 @@ test("a first push is live, with a version, its bundle and its answer", async ()
     errors: [],
   });
   const [planned] =
-    await database.owner`select next_run_at, timetable_summary, commit, environment from airlock.dag where dag_id = 'a'`;
+    await database.owner`select plan_needed, timetable_summary, commit, environment from airlock.dag where dag_id = 'a'`;
   expect(planned).toMatchObject({
     timetable_summary: "@daily",
     commit: head,
     environment: "default",
-    next_run_at: new Date("2030-01-01T00:00:00Z"),
+    plan_needed: true,
   });
   const [bundle] = await database.owner`select dags_folder, packages, limits from airlock.bundle`;
   expect(bundle).toMatchObject({
@@ -483,7 +476,7 @@ test("airlock.yaml is obeyed, and one that is wrong fails with its line", async 
 });
 
 test("a tenant's own limits are the widest", async () => {
-  await database.owner`update airlock.tenant set limits = '{"memoryBytes": 1000000}' where tenant = 'acme'`;
+  await database.owner`update airlock.tenant set limits = '{"memory": "1MB"}' where tenant = 'acme'`;
   const result = await deploy({
     "airlock.yaml": "limits: {memory: 2MB}\n",
     "dags/a.py": py("dag a"),
@@ -602,6 +595,46 @@ test("checkouts that nothing references are removed, those of unfinished runs ar
       .filter((name) => name !== ".trash")
       .toSorted(),
   ).toEqual([commits[0] ?? "", ...commits.slice(3)].toSorted());
+});
+
+test("a checkout that this machine lost is made again for the runs that pin it", async () => {
+  const first = push({ "dags/a.py": py("dag a") });
+  await sync();
+  push({ "dags/a.py": py("dag a schedule=@daily") });
+  await sync();
+  await removeTree(join(folders.bundles, "acme/pipelines"));
+  const again = await ensureBundle(acme, pipelines, known.commit(first), deps);
+  expect(again).toMatchObject({ ok: true, value: { dags_folder: "dags" } });
+  expect(readFileSync(join(folders.bundles, "acme/pipelines", first, "dags/a.py"), "utf8")).toBe(
+    py("dag a"),
+  );
+  expect(await ensureBundle(acme, pipelines, known.commit("0".repeat(40)), deps)).toMatchObject({
+    ok: false,
+  });
+  expect((await database.owner`select lease_owner from airlock.repository`)[0]).toEqual({
+    lease_owner: null,
+  });
+});
+
+test("an external checkout is made again by its commit, though the branch has moved on", async () => {
+  const server = await serveHttp((request, response) => {
+    void serveGit(request, response, {
+      root: folders.hosted,
+      authorize: async () => ({ kind: "allowed", actor: "x" }),
+      async *pushed() {},
+    });
+  });
+  const external = known.repository("external");
+  await addRepository("external", {
+    url: `http://127.0.0.1:${server.port}/git/acme/pipelines.git`,
+  });
+  const first = push({ "dags/a.py": py("dag a") });
+  expect(await sync({ repository: external, reason: "asked" })).toMatchObject({ kind: "live" });
+  push({ "dags/a.py": py("dag a schedule=@daily") });
+  rmSync(folders.mirrors, { recursive: true });
+  await removeTree(folders.bundles);
+  expect(await ensureBundle(acme, external, known.commit(first), deps)).toMatchObject({ ok: true });
+  await server.close();
 });
 
 test("a sync that was killed leaves a deploy that the next one closes", async () => {
@@ -726,7 +759,7 @@ test("a push that another process takes up is answered from its row", async () =
     release();
     await answer;
     await theirs;
-    expect(lines.at(-1)).toMatch(/live in \d+ ms: 1 DAG|already live/);
+    expect(lines[0]).toMatch(/live in \d+ ms: 1 DAG|already live/);
   });
 });
 
@@ -767,7 +800,7 @@ test("a webhook becomes a sync; forged, repeated, oversized and misdirected ones
   });
   expect(await deliver("d2", Buffer.from("{}"))).toMatchObject({
     status: 200,
-    detail: expect.stringContaining("seen"),
+    detail: containing("seen"),
   });
   expect(await store.system((tx) => listWanted(tx, 10))).toEqual([]);
   await database.owner`update airlock.webhook_delivery set at = now() - interval '25 hours'`;
@@ -822,7 +855,7 @@ test("plain http to a private address needs an admin's word", async () => {
       { tenant: acme, repository: known.repository("external"), reason: "asked" },
       strict,
     ),
-  ).toMatchObject({ kind: "failed", errors: [{ message: expect.stringContaining("plain http") }] });
+  ).toMatchObject({ kind: "failed", errors: [{ message: containing("plain http") }] });
   await database.owner`update airlock.tenant set allow_sources = '["127.0.0.1:1"]' where tenant = 'acme'`;
   expect(
     await syncRepository(
@@ -831,7 +864,7 @@ test("plain http to a private address needs an admin's word", async () => {
     ),
   ).toMatchObject({
     kind: "failed",
-    errors: [{ message: expect.stringContaining("cannot be reached") }],
+    errors: [{ message: containing("cannot be reached") }],
   });
   await database.owner`update airlock.tenant set allow_sources = '[]' where tenant = 'acme'`;
 });

@@ -1,6 +1,7 @@
 /** The context of an attempt: what the author's code gets, and the same facts under Airflow's names for templates. */
-import { isObject, type Json, type JsonObject } from "../../../platform/model/json.ts";
+
 import type { AttemptStart } from "../../../platform/model/guest.ts";
+import { isObject, type Json, type JsonObject } from "../../../platform/model/json.ts";
 import type { Connection, Context, Log, LogLevel } from "../sdk/author-types.ts";
 import { type Line, SupervisorError } from "./line.ts";
 
@@ -62,7 +63,7 @@ const fieldsText = (fields: object): string =>
 function text(value: unknown): string {
   if (value instanceof Error) return `${value.name}: ${value.message}`;
   try {
-    return stringify(value) ?? "undefined";
+    return value === undefined ? "undefined" : stringify(value);
   } catch {
     return "[cannot be shown]";
   }
@@ -227,12 +228,14 @@ export type JsonValue = { readonly value: Json; readonly bytes: number };
 export function jsonOf(value: unknown, what: string): JsonValue {
   let json: string | undefined;
   try {
-    json = stringify(value);
+    // Its type does not say so, but of a function or a symbol it makes nothing.
+    json = stringify(value) as string | undefined;
   } catch (error) {
     const why = error instanceof Error ? (error.message.split("\n")[0] ?? "") : "";
     throw new TypeError(`${what} is no JSON: ${why}`, { cause: error });
   }
-  if (json === undefined) throw new TypeError(`${what} is a ${typeof value}, which JSON cannot carry`);
+  if (json === undefined)
+    throw new TypeError(`${what} is a ${typeof value}, which JSON cannot carry`);
   const plain: Json = parse(json) as Json;
   return { value: plain, bytes: Buffer.byteLength(json) };
 }

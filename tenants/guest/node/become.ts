@@ -71,7 +71,11 @@ export function claimStandardStreams(): void {
           callback();
         } catch (error) {
           // Nobody listens any more; the attempt ends for that reason, not because it printed.
-          callback(error instanceof Error && "code" in error && error.code === "EPIPE" ? null : asError(error));
+          callback(
+            error instanceof Error && "code" in error && error.code === "EPIPE"
+              ? null
+              : asError(error),
+          );
         }
       },
     });

@@ -1,7 +1,7 @@
 /** What an author is told about an error: its class and message, and only the frames of the author's own files. */
 import { isObject } from "../../../platform/model/json.ts";
+import { type Place, placesInStack } from "../sdk/problem.ts";
 import { insideOf } from "./load-author-file.ts";
-import { placesInStack, type Place } from "../sdk/problem.ts";
 
 export type Explained = {
   /** One sentence: `TypeError: …`. At most 4,000 characters. */
@@ -45,7 +45,11 @@ function reasonOf(thrown: unknown): string {
 
 function causesOf(thrown: unknown): unknown[] {
   const causes: unknown[] = [];
-  for (let at = thrown; at instanceof Error && at.cause !== undefined && causes.length < 5; at = at.cause)
+  for (
+    let at = thrown;
+    at instanceof Error && at.cause !== undefined && causes.length < 5;
+    at = at.cause
+  )
     causes.push(at.cause);
   return causes;
 }

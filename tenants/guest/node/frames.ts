@@ -16,7 +16,7 @@ export class FrameReader {
   #chunks: Buffer[] = [];
   #bytes = 0;
 
-  *push(chunk: Buffer): Generator<unknown> {
+  *push(chunk: Buffer): Generator {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     while (this.#bytes >= 4) {

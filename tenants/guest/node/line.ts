@@ -6,7 +6,7 @@
 import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { isObject } from "../../../platform/model/json.ts";
-import { frame, FrameReader } from "./frames.ts";
+import { FrameReader, frame } from "./frames.ts";
 
 const { wait } = Atomics;
 
@@ -108,10 +108,10 @@ export class Line {
       waiting.reject(
         isObject(error)
           ? new SupervisorError(
-              String(error["error"] ?? "GENERIC_ERROR"),
+              typeof error["error"] === "string" ? error["error"] : "GENERIC_ERROR",
               typeof error["detail"] === "string" ? error["detail"] : JSON.stringify(error),
             )
-          : new SupervisorError("GENERIC_ERROR", String(error)),
+          : new SupervisorError("GENERIC_ERROR", JSON.stringify(error)),
       );
   }
 }

@@ -84,10 +84,7 @@ export function watchImports(bundle: string, environment: string | undefined): I
       if (own === undefined) return next(url, context);
       imports.inputs.add(own);
       // A repository without "type": "module" is no reason to guess what a DAG file is.
-      return next(
-        url,
-        /\.m?ts$/.test(own) ? { ...context, format: "module-typescript" } : context,
-      );
+      return next(url, /\.m?ts$/.test(own) ? { ...context, format: "module-typescript" } : context);
     },
   });
   return imports;
@@ -121,7 +118,10 @@ const packageName = (specifier: string): string =>
 /** Relative path of a file below a folder, or undefined. */
 export function insideOf(root: string, path: string): string | undefined {
   const inner = relative(root, path);
-  return inner === "" || inner.startsWith(`..${sep}`) || inner === ".." || isAbsolute(inner) ||
+  return inner === "" ||
+    inner.startsWith(`..${sep}`) ||
+    inner === ".." ||
+    isAbsolute(inner) ||
     inner.split(sep).includes("node_modules")
     ? undefined
     : inner.split(sep).join("/");

@@ -11,7 +11,7 @@ import { insideOf as insideOfDag, takeRegistered } from "../sdk/build-dag.ts";
 import { placesInStack } from "../sdk/problem.ts";
 import { attemptContext, logTo } from "./attempt-context.ts";
 import { become, claimStandardStreams, type Fork } from "./become.ts";
-import { frame, FrameReader } from "./frames.ts";
+import { FrameReader, frame } from "./frames.ts";
 import { type Body, type Line, writeThrough } from "./line.ts";
 import { bundleFile, type Imports, insideOf, watchImports } from "./load-author-file.ts";
 import { type FileFacts, parseFile } from "./parse-file.ts";
@@ -40,7 +40,12 @@ async function serve(given: StartArguments): Promise<void> {
   for await (const message of controlFrames()) {
     switch (message["type"]) {
       case "preload":
-        control({ type: "ready", pid: process.pid, ...(await preload(message, given, imports)), versions });
+        control({
+          type: "ready",
+          pid: process.pid,
+          ...(await preload(message, given, imports)),
+          versions,
+        });
         break;
       case "fork": {
         const fork = readFork(message);
@@ -71,7 +76,9 @@ function readArguments(): StartArguments {
     },
   });
   if (values.socket === undefined || values.bundle === undefined)
-    throw new Error("usage: main --socket PATH --bundle PATH --dags-folder REL --work PATH --kind task|parse [--environment PATH]");
+    throw new Error(
+      "usage: main --socket PATH --bundle PATH --dags-folder REL --work PATH --kind task|parse [--environment PATH]",
+    );
   return { socket: values.socket, bundle: values.bundle, environment: values.environment };
 }
 
@@ -197,10 +204,12 @@ async function run(line: Line, root: string, start: AttemptStart, imports: Impor
     end_date: new Date().toISOString(),
     reason: `the task ${why} before it had ended`,
   }));
-  const prepared = await prepare(line, root, start, imports, abort.signal).catch((thrown: unknown) => {
-    fail(thrown);
-    return undefined;
-  });
+  const prepared = await prepare(line, root, start, imports, abort.signal).catch(
+    (thrown: unknown) => {
+      fail(thrown);
+      return undefined;
+    },
+  );
   if (prepared === undefined) return;
   const { job, context } = prepared;
   endWith(await runAttempt(job, start, context, line, abort, root));
@@ -224,8 +233,7 @@ async function prepare(
     };
   }
   const path = bundleFile(root, start.dag_file);
-  if (path === undefined)
-    throw new Error(`${start.dag_file} is no longer in the repository`);
+  if (path === undefined) throw new Error(`${start.dag_file} is no longer in the repository`);
   await import(pathToFileURL(path).href);
   const built = takeRegistered().find((dag) => dag.id === start.dag_id);
   const inside = built === undefined ? undefined : insideOfDag(built);
@@ -248,7 +256,9 @@ function guardTheEnd(line: Line, body: (why: string) => Body): void {
     if (!line.ended && code !== 143) line.end(body(`called process.exit(${code})`));
   });
   process.on("beforeExit", () => {
-    line.end(body("waits for something that can no longer happen (a promise that nothing settles)"));
+    line.end(
+      body("waits for something that can no longer happen (a promise that nothing settles)"),
+    );
     exit(1);
   });
 }
@@ -284,6 +294,7 @@ async function warm(given: StartArguments, imports: Imports): Promise<void> {
 function quietExperiments(): void {
   process.removeAllListeners("warning");
   process.on("warning", (warning) => {
-    if (warning.name !== "ExperimentalWarning") process.stderr.write(`${warning.name}: ${warning.message}\n`);
+    if (warning.name !== "ExperimentalWarning")
+      process.stderr.write(`${warning.name}: ${warning.message}\n`);
   });
 }

@@ -154,7 +154,8 @@ function size(bytes: Buffer, cursor: Cursor, width: number): number {
 
 function take(bytes: Buffer, cursor: Cursor, length: number): number {
   const { at } = cursor;
-  if (length > bytes.length - at) throw new RangeError("msgpack: declared length exceeds the bytes");
+  if (length > bytes.length - at)
+    throw new RangeError("msgpack: declared length exceeds the bytes");
   cursor.at = at + length;
   return at;
 }

@@ -2,10 +2,13 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { FileProblem } from "../../../platform/model/guest.ts";
+import { isObject } from "../../../platform/model/json.ts";
+import type { Dag } from "../sdk/author-types.ts";
 import { insideOf as insideOfDag, takeRegistered } from "../sdk/build-dag.ts";
 import { DagProblems } from "../sdk/problem.ts";
 import { explainError } from "./explain-error.ts";
 import { bundleFile, type Imports, insideOf } from "./load-author-file.ts";
+import { filesOfTask } from "./trace-files.ts";
 
 export type FileFacts = {
   readonly dags: readonly unknown[];
@@ -23,7 +26,8 @@ export async function parseFile(
   imports: Imports,
 ): Promise<FileFacts> {
   const path = bundleFile(bundle, file);
-  if (path === undefined) return failure(file, { message: `${file} is not a file of the repository` });
+  if (path === undefined)
+    return failure(file, { message: `${file} is not a file of the repository` });
   const { size } = statSync(path);
   if (size > fileBytesMax)
     return failure(file, {
@@ -34,7 +38,11 @@ export async function parseFile(
     });
   if (/\.ya?ml$/.test(path)) {
     const { readYamlFile } = await import("../yaml/read-yaml-dag.ts");
-    return readYamlFile(realpathSync(bundle), insideOf(realpathSync(bundle), path) ?? file, readFileSync(path));
+    return readYamlFile(
+      realpathSync(bundle),
+      insideOf(realpathSync(bundle), path) ?? file,
+      readFileSync(path),
+    );
   }
   return parseTypescript(realpathSync(bundle), path, imports);
 }
@@ -70,9 +78,17 @@ async function parseTypescript(root: string, path: string, imports: Imports): Pr
     dags: errors.length === 0 ? built.map((dag) => dag.spec) : [],
     errors,
     warnings,
-    inputs: [own, ...[...imports.inputs].filter((input) => input !== own)],
+    inputs: [
+      ...new Set([own, ...imports.inputs, ...built.flatMap((dag) => filesOf(dag, root, own))]),
+    ],
     packages: [...imports.packages],
   };
+}
+
+function filesOf(dag: Dag, root: string, own: string): string[] {
+  return [...(insideOfDag(dag)?.tasks.values() ?? [])].flatMap(({ work, input }) =>
+    work.kind === "operator" && isObject(input?.value) ? filesOfTask(root, own, input.value) : [],
+  );
 }
 
 const failure = (file: string, problem: FileProblem): FileFacts => ({
@@ -83,12 +99,7 @@ const failure = (file: string, problem: FileProblem): FileFacts => ({
   packages: [],
 });
 
-function problemsOf(
-  thrown: unknown,
-  root: string,
-  own: string,
-  imports: Imports,
-): FileProblem[] {
+function problemsOf(thrown: unknown, root: string, own: string, imports: Imports): FileProblem[] {
   if (thrown instanceof DagProblems)
     return thrown.problems.slice(0, 50).map(({ message, hint, at }) => {
       const file = at === undefined ? own : (insideOf(root, at.file) ?? own);

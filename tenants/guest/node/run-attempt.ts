@@ -60,9 +60,15 @@ export async function runAttempt(
   root: string,
 ): Promise<Body> {
   try {
-    const given = { input: await resolve(job, start, line), item: await element(job, start, line), context };
+    const given = {
+      input: await resolved(job, start, line),
+      item: await element(job, start, line),
+      context,
+    };
     line.tell({ type: "TaskStarted" });
-    return await withContext(context, () => within(start, abort, () => work(job, start, given, line)));
+    return await withContext(context, () =>
+      within(start, abort, () => work(job, start, given, line)),
+    );
   } catch (thrown) {
     return ending(thrown, line, context, root);
   }
@@ -80,7 +86,7 @@ async function work(job: Job, start: AttemptStart, given: Given, line: Line): Pr
   }
   if (deed.kind === "short_circuit") {
     await push(job, start, line, Boolean(value));
-    return succeeded(job, Boolean(value) ? undefined : { skipped: deed.skipped });
+    return succeeded(job, value ? undefined : { skipped: deed.skipped });
   }
   await push(job, start, line, value);
   return succeeded(job);
@@ -146,7 +152,12 @@ async function watch(
       const reason = `the sensor's timeout of ${spec.timeout_s} s has passed`;
       return spec.soft_fail
         ? { type: "TaskState", state: "skipped", end_date: isoNow(), reason }
-        : { type: "TaskState", state: "failed", end_date: isoNow(), reason: `SensorTimeout: ${reason}` };
+        : {
+            type: "TaskState",
+            state: "failed",
+            end_date: isoNow(),
+            reason: `SensorTimeout: ${reason}`,
+          };
     }
     if (spec.mode === "reschedule")
       return {
@@ -205,7 +216,12 @@ async function within(
 }
 
 /** What was thrown → how the attempt ends. */
-export function ending(thrown: unknown, line: Line, context: Pick<Context, "log" | "signal">, root: string): Body {
+export function ending(
+  thrown: unknown,
+  line: Line,
+  context: Pick<Context, "log" | "signal">,
+  root: string,
+): Body {
   const end_date = isoNow();
   if (isSkip(thrown)) {
     context.log.info(`Skipped: ${thrown.message}`);
@@ -222,7 +238,7 @@ export function ending(thrown: unknown, line: Line, context: Pick<Context, "log"
 }
 
 /** The input with outputs of other tasks in the places of their references. */
-async function resolve(job: Job, start: AttemptStart, line: Line): Promise<unknown> {
+async function resolved(job: Job, start: AttemptStart, line: Line): Promise<unknown> {
   const pulled = new Map<string, Promise<unknown>>();
   const pull = (ref: TaskRef): Promise<unknown> => {
     const already = pulled.get(ref.taskId);

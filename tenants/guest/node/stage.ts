@@ -6,11 +6,11 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DagSpec } from "../../../platform/model/dag-spec.ts";
 import type { AttemptStart, FileProblem } from "../../../platform/model/guest.ts";
 import { known } from "../../../platform/model/ids.ts";
 import { isObject, type Json } from "../../../platform/model/json.ts";
-import type { DagSpec } from "../../../platform/model/dag-spec.ts";
-import { frame, FrameReader } from "./frames.ts";
+import { FrameReader, frame } from "./frames.ts";
 
 type Message = { readonly type: string; readonly [field: string]: unknown };
 
@@ -107,7 +107,10 @@ export class Stage {
   }
 
   async run(
-    start: Partial<AttemptStart> & { readonly dag_file: string; readonly task_id: AttemptStart["task_id"] },
+    start: Partial<AttemptStart> & {
+      readonly dag_file: string;
+      readonly task_id: AttemptStart["task_id"];
+    },
     host: Host = {},
     spare?: Spare,
   ): Promise<Facts> {
@@ -136,11 +139,16 @@ export class Stage {
       process.execPath,
       [
         this.#program,
-        ...["--socket", join(this.root, "guest.sock")],
-        ...["--bundle", this.bundle],
-        ...["--dags-folder", "dags"],
-        ...["--work", work],
-        ...["--kind", kind],
+        "--socket",
+        join(this.root, "guest.sock"),
+        "--bundle",
+        this.bundle,
+        "--dags-folder",
+        "dags",
+        "--work",
+        work,
+        "--kind",
+        kind,
       ],
       { env: {}, stdio: ["pipe", "pipe", "pipe"] },
     );
@@ -150,15 +158,12 @@ export class Stage {
     });
     guest.stdin.write(frame({ type: "preload", packages }));
     const ready = await nextControl(spare);
-    if (ready.type !== "ready") throw new Error(`the guest did not get ready: ${JSON.stringify(ready)}`);
+    if (ready.type !== "ready")
+      throw new Error(`the guest did not get ready: ${JSON.stringify(ready)}`);
     return spare;
   }
 
-  async #attempt(
-    spare: Spare,
-    begin: (bundle: string) => object,
-    host: Host = {},
-  ): Promise<Facts> {
+  async #attempt(spare: Spare, begin: (bundle: string) => object, host: Host = {}): Promise<Facts> {
     const nonce = randomBytes(16).toString("hex");
     const cwd = join(spare.work, nonce);
     mkdirSync(join(cwd, "artifacts"), { recursive: true });
@@ -212,7 +217,10 @@ export class Stage {
       frame({
         type: "fork",
         nonce,
-        env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", AIRLOCK_ARTIFACTS: join(cwd, "artifacts") },
+        env: {
+          PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+          AIRLOCK_ARTIFACTS: join(cwd, "artifacts"),
+        },
         cwd,
       }),
     );
@@ -292,7 +300,10 @@ const runFacts: AttemptStart["run"] = {
   params: {},
   clear_number: 0,
 };
-export const runWith = (params: AttemptStart["run"]["params"], conf: Json = {}): AttemptStart["run"] => ({
+export const runWith = (
+  params: AttemptStart["run"]["params"],
+  conf: Json = {},
+): AttemptStart["run"] => ({
   ...runFacts,
   params,
   conf,

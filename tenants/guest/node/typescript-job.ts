@@ -1,6 +1,6 @@
 /** A task of a TypeScript DAG, made ready to run. */
 import type { AttemptStart } from "../../../platform/model/guest.ts";
-import { branchEnds, type BuiltTask, type DagInside, RefValue } from "../sdk/build-dag.ts";
+import { type BuiltTask, branchEnds, type DagInside, RefValue } from "../sdk/build-dag.ts";
 import { allDownstream } from "../sdk/weave.ts";
 import type { OperatorTools } from "./operators/catalogue.ts";
 import { operators } from "./operators/catalogue.ts";

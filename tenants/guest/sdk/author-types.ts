@@ -103,17 +103,17 @@ export type Context<P = { readonly [name: string]: Json }> = {
   /** Aborts when the task is stopped or its timeout has passed: hand it to fetch, timers, child processes. */
   readonly signal: AbortSignal;
   /** Throws when the tenant has no such connection. */
-  conn(id: string): Promise<Connection>;
-  variable(key: string): Promise<string | undefined>;
+  readonly conn: (id: string) => Promise<Connection>;
+  readonly variable: (key: string) => Promise<string | undefined>;
   /** Files written into this folder are kept as artifacts of the attempt. */
   readonly artifacts: string;
   readonly xcom: {
     /** The value another task of this run left; of a mapped task without `mapIndex`, all of them. */
-    pull(
+    readonly pull: (
       taskId: string,
       options?: { readonly key?: string; readonly mapIndex?: number },
-    ): Promise<Json | undefined>;
-    push(key: string, value: Json): Promise<void>;
+    ) => Promise<Json | undefined>;
+    readonly push: (key: string, value: Json) => Promise<void>;
   };
 };
 
@@ -163,91 +163,99 @@ export type Operator<A, O> = {
 };
 
 export type Build<P> = {
-  task<const I, O>(
-    id: string,
-    options: TaskOptions & {
-      readonly in: I;
-      readonly run: (input: Unref<I>, context: Context<P>) => O | Promise<O>;
-    },
-  ): TaskNode<Awaited<O>>;
-  task<O>(
-    id: string,
-    options: TaskOptions & { readonly run: (context: Context<P>) => O | Promise<O> },
-  ): TaskNode<Awaited<O>>;
+  readonly task: {
+    <const I, O>(
+      id: string,
+      options: TaskOptions & {
+        readonly in: I;
+        readonly run: (input: Unref<I>, context: Context<P>) => O | Promise<O>;
+      },
+    ): TaskNode<Awaited<O>>;
+    <O>(
+      id: string,
+      options: TaskOptions & { readonly run: (context: Context<P>) => O | Promise<O> },
+    ): TaskNode<Awaited<O>>;
+  };
 
   /** One instance per element; its output is the list of all their outputs. */
-  map<E, const I, O>(
-    id: string,
-    over: Ref<readonly E[]> | Ref<E[]> | readonly E[],
-    options: TaskOptions & {
-      readonly concurrency?: number;
-      readonly in: I;
-      readonly run: (item: E, input: Unref<I>, context: Context<P>) => O | Promise<O>;
-    },
-  ): TaskNode<Awaited<O>[]>;
-  map<E, O>(
-    id: string,
-    over: Ref<readonly E[]> | Ref<E[]> | readonly E[],
-    options: TaskOptions & {
-      readonly concurrency?: number;
-      readonly run: (item: E, context: Context<P>) => O | Promise<O>;
-    },
-  ): TaskNode<Awaited<O>[]>;
+  readonly map: {
+    <E, const I, O>(
+      id: string,
+      over: Ref<readonly E[]> | Ref<E[]> | readonly E[],
+      options: TaskOptions & {
+        readonly concurrency?: number;
+        readonly in: I;
+        readonly run: (item: E, input: Unref<I>, context: Context<P>) => O | Promise<O>;
+      },
+    ): TaskNode<Awaited<O>[]>;
+    <E, O>(
+      id: string,
+      over: Ref<readonly E[]> | Ref<E[]> | readonly E[],
+      options: TaskOptions & {
+        readonly concurrency?: number;
+        readonly run: (item: E, context: Context<P>) => O | Promise<O>;
+      },
+    ): TaskNode<Awaited<O>[]>;
+  };
 
   /** Goes on with one or some of `to` (tasks or groups, by id) and skips the others. */
-  branch<const C extends readonly string[], const I>(
-    id: string,
-    options: TaskOptions & {
-      readonly to: C;
-      readonly in: I;
-      readonly run: (
-        input: Unref<I>,
-        context: Context<P>,
-      ) => Choice<C[number]> | Promise<Choice<C[number]>>;
-    },
-  ): TaskNode<C[number]>;
-  branch<const C extends readonly string[]>(
-    id: string,
-    options: TaskOptions & {
-      readonly to: C;
-      readonly run: (context: Context<P>) => Choice<C[number]> | Promise<Choice<C[number]>>;
-    },
-  ): TaskNode<C[number]>;
+  readonly branch: {
+    <const C extends readonly string[], const I>(
+      id: string,
+      options: TaskOptions & {
+        readonly to: C;
+        readonly in: I;
+        readonly run: (
+          input: Unref<I>,
+          context: Context<P>,
+        ) => Choice<C[number]> | Promise<Choice<C[number]>>;
+      },
+    ): TaskNode<C[number]>;
+    <const C extends readonly string[]>(
+      id: string,
+      options: TaskOptions & {
+        readonly to: C;
+        readonly run: (context: Context<P>) => Choice<C[number]> | Promise<Choice<C[number]>>;
+      },
+    ): TaskNode<C[number]>;
+  };
 
   /** When it answers false, everything after it is skipped. */
-  shortCircuit<const I>(
-    id: string,
-    options: ShortCircuitOptions & {
-      readonly in: I;
-      readonly run: (input: Unref<I>, context: Context<P>) => boolean | Promise<boolean>;
-    },
-  ): TaskNode<boolean>;
-  shortCircuit(
-    id: string,
-    options: ShortCircuitOptions & {
-      readonly run: (context: Context<P>) => boolean | Promise<boolean>;
-    },
-  ): TaskNode<boolean>;
+  readonly shortCircuit: {
+    <const I>(
+      id: string,
+      options: ShortCircuitOptions & {
+        readonly in: I;
+        readonly run: (input: Unref<I>, context: Context<P>) => boolean | Promise<boolean>;
+      },
+    ): TaskNode<boolean>;
+    (
+      id: string,
+      options: ShortCircuitOptions & {
+        readonly run: (context: Context<P>) => boolean | Promise<boolean>;
+      },
+    ): TaskNode<boolean>;
+  };
 
   /** Looks again and again until it answers true, or `done(value)`. */
-  sensor<T = void>(
+  readonly sensor: <T = void>(
     id: string,
     options: SensorOptions & {
       readonly poke: (context: Context<P>) => boolean | Done<T> | Promise<boolean | Done<T>>;
     },
-  ): TaskNode<T>;
+  ) => TaskNode<T>;
 
-  group<T>(
+  readonly group: <T>(
     id: string,
     build: (inside: Build<P>) => T,
     options?: { readonly tooltip?: string; readonly prefixIds?: boolean },
-  ): GroupNode<T>;
+  ) => GroupNode<T>;
 
-  op<A extends object, O>(
+  readonly op: <A extends object, O>(
     operator: Operator<A, O>,
     id: string,
     args: { readonly [K in keyof A]: Input<A[K]> } & TaskOptions,
-  ): TaskNode<O>;
+  ) => TaskNode<O>;
 };
 
 export type Choice<C> = C | readonly C[];

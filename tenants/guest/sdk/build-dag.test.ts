@@ -20,7 +20,10 @@ test("data makes edges, after and before make edges, groups stand for their ends
   const of = built(({ task, group }) => {
     const a = task("a", { run: () => ({ n: 1 }) });
     const g = group("g", (inside) => {
-      const first = inside.task("first", { in: { deep: [a.get("n")] }, run: ({ deep }) => deep[0] });
+      const first = inside.task("first", {
+        in: { deep: [a.get("n")] },
+        run: ({ deep }) => deep[0],
+      });
       const last = inside.task("last", { in: first, run: () => 2 });
       return { last };
     });
@@ -122,7 +125,9 @@ test("a task of another DAG, an unknown zone, a duration that is none are no DAG
     ).map(({ message }) => message),
   ).toEqual(['"y" takes the output of "x", which is in another DAG']);
   expect(
-    problemsOf(() => dag({ id: "d", schedule: cron("0 0 * * *", { tz: "Mars/Base" }), build() {} })),
+    problemsOf(() =>
+      dag({ id: "d", schedule: cron("0 0 * * *", { tz: "Mars/Base" }), build() {} }),
+    ),
   ).toHaveLength(1);
   expect(problemsOf(() => dag({ id: "d", schedule: every("0s"), build() {} }))).toHaveLength(1);
 });

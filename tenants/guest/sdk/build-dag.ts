@@ -18,14 +18,8 @@ import type {
 } from "./author-types.ts";
 import { durationRule, durationSeconds } from "./duration.ts";
 import { readParams } from "./params.ts";
-import { DagProblems, nearest, type Place, placeOfCaller, type Problem } from "./problem.ts";
-import {
-  type LooseTaskOptions,
-  sensorSpec,
-  taskOptionNames,
-  taskOptionProblems,
-  taskSpec,
-} from "./task-spec.ts";
+import { DagProblems, nearest, type Place, type Problem, placeOfCaller } from "./problem.ts";
+import { sensorSpec, taskOptionNames, taskOptionProblems, taskSpec } from "./task-spec.ts";
 import { instant, timetableOf } from "./timetable.ts";
 import { firstTasks, type Thread, weave } from "./weave.ts";
 
@@ -60,8 +54,7 @@ export function dag<const P extends Params = Record<never, never>>(options: DagO
   for (const [name, date] of Object.entries(dates))
     if (date !== undefined && instant(date) === undefined)
       wrong(`${name}: "${date}" is no date, write for example "2026-01-31"`);
-  const timeoutS =
-    options.timeout === undefined ? undefined : durationSeconds(options.timeout);
+  const timeoutS = options.timeout === undefined ? undefined : durationSeconds(options.timeout);
   if (options.timeout !== undefined && timeoutS === undefined) wrong(`timeout: ${durationRule}`);
   for (const name of ["maxActiveRuns", "maxActiveTasks", "pauseAfterFailedRuns"] as const) {
     const count = options[name];
@@ -179,13 +172,14 @@ export class RefValue implements Ref<unknown> {
   }
 }
 
+/* oxlint-disable typescript/unbound-method -- they are named to find their caller, not called */
 class TaskHandle extends RefValue {
   after(...upstream: readonly AnyNode[]): this {
-    (this.site as Site).order(upstream, this.taskId, placeOfCaller(this.after));
+    (this.site as Site).order(upstream, this.taskId, placeOfCaller(TaskHandle.prototype.after));
     return this;
   }
   before(...downstream: readonly AnyNode[]): this {
-    const at = placeOfCaller(this.before);
+    const at = placeOfCaller(TaskHandle.prototype.before);
     for (const node of downstream) (this.site as Site).orderBefore(this.taskId, node, at);
     return this;
   }
@@ -201,15 +195,17 @@ class GroupHandle implements GroupNode<unknown> {
     this.site = site;
   }
   after(...upstream: readonly AnyNode[]): this {
-    (this.site as Site).order(upstream, this.groupId, placeOfCaller(this.after));
+    (this.site as Site).order(upstream, this.groupId, placeOfCaller(GroupHandle.prototype.after));
     return this;
   }
   before(...downstream: readonly AnyNode[]): this {
-    const at = placeOfCaller(this.before);
+    const at = placeOfCaller(GroupHandle.prototype.before);
     for (const node of downstream) (this.site as Site).orderBefore(this.groupId, node, at);
     return this;
   }
 }
+
+/* oxlint-enable typescript/unbound-method */
 
 type Wrong = (message: string, at?: Place, hint?: string) => void;
 
@@ -218,7 +214,13 @@ class Site {
   readonly tasks = new Map<string, BuiltTask>();
   readonly groups = new Map<
     string,
-    { id: string; parent: string | undefined; tooltip: string | undefined; prefix: boolean; at: Place | undefined }
+    {
+      id: string;
+      parent: string | undefined;
+      tooltip: string | undefined;
+      prefix: boolean;
+      at: Place | undefined;
+    }
   >();
   readonly groupOf = new Map<string, string>();
   readonly #after = new Map<string, { id: string; at?: Place }[]>();
@@ -234,7 +236,14 @@ class Site {
   /** The deeds an author gets, for the whole DAG or inside a group. */
   build(group: string | undefined, prefix: string): LooseBuild {
     const task = (id: string, options: RunOptions): TaskNode<unknown> =>
-      this.#add(prefix, group, id, options, { kind: "task", run: options.run }, placeOfCaller(task));
+      this.#add(
+        prefix,
+        group,
+        id,
+        options,
+        { kind: "task", run: options.run },
+        placeOfCaller(task),
+      );
     const map = (id: string, over: unknown, options: RunOptions): TaskNode<unknown> =>
       this.#add(
         prefix,
@@ -318,11 +327,7 @@ class Site {
         at,
       });
       if (group !== undefined) this.groupOf.set(full, group);
-      return new GroupHandle(
-        full,
-        build(this.build(full, prefixed ? `${full}.` : prefix)),
-        this,
-      );
+      return new GroupHandle(full, build(this.build(full, prefixed ? `${full}.` : prefix)), this);
     };
     return { task, map, branch, shortCircuit, sensor, op, group: groupDeed };
   }
@@ -354,7 +359,10 @@ class Site {
             this.#wrong(
               `"${task.id}" may choose "${choice}", but there is no such task or group`,
               task.at,
-              `Known: ${[...this.tasks.keys()].filter((id) => id !== task.id).slice(0, 20).join(", ")}.`,
+              `Known: ${[...this.tasks.keys()]
+                .filter((id) => id !== task.id)
+                .slice(0, 20)
+                .join(", ")}.`,
             );
           else targetEdges.push({ to: target, id: task.id, at: task.at });
         }
@@ -429,14 +437,10 @@ class Site {
   ): TaskNode<unknown> {
     const full = prefix + id;
     this.#claim(full, "task", at);
-    for (const problem of taskOptionProblems(own as LooseTaskOptions))
-      this.#wrong(`"${full}": ${problem}`, at);
+    for (const problem of taskOptionProblems(own)) this.#wrong(`"${full}": ${problem}`, at);
     const run = work.kind === "sensor" ? work.poke : "run" in work ? work.run : undefined;
     if (work.kind !== "operator" && typeof run !== "function")
-      this.#wrong(
-        `"${full}" has no ${work.kind === "sensor" ? "poke" : "run"} function`,
-        at,
-      );
+      this.#wrong(`"${full}" has no ${work.kind === "sensor" ? "poke" : "run"} function`, at);
     const task: BuiltTask = {
       id: full,
       group,
@@ -459,7 +463,7 @@ class Site {
       else list.push({ id: ref.taskId, ...(at === undefined ? {} : { at }) });
     }
     // A handle is a node of whatever output; its types exist in the author's editor only.
-    return new TaskHandle(full, [], this) as unknown as TaskNode<unknown>;
+    return new TaskHandle(full, [], this);
   }
 
   #over(full: string, over: unknown, at: Place | undefined): readonly unknown[] | RefValue {
@@ -478,7 +482,10 @@ class Site {
       return over;
     }
     if (Array.isArray(over)) return over as readonly unknown[];
-    this.#wrong(`"${full}" maps over something that is neither a list nor the output of a task`, at);
+    this.#wrong(
+      `"${full}" maps over something that is neither a list nor the output of a task`,
+      at,
+    );
     return [];
   }
 
@@ -491,8 +498,7 @@ class Site {
   #idOf(node: unknown, at: Place | undefined): string | undefined {
     if (node instanceof GroupHandle && node.site === this) return node.groupId;
     if (node instanceof RefValue && node.site === this) return node.taskId;
-    const known = [...this.tasks.keys()];
-    const meant = typeof node === "string" ? nearest(node, known) : undefined;
+    const meant = typeof node === "string" ? nearest(node, [...this.tasks.keys()]) : undefined;
     this.#wrong(
       typeof node === "string"
         ? `order is given between tasks and groups, not between names ("${node}")`

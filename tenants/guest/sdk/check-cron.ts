@@ -58,8 +58,9 @@ function numberIsRight(text: string, field: Field): boolean {
 
 export function timezoneIsKnown(name: string): boolean {
   try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return !/^[+-]/.test(name);
+    // Offsets like +02:00 are known to Intl but are no zone of the year.
+    const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions();
+    return !/^[+-]/.test(timeZone);
   } catch {
     return false;
   }

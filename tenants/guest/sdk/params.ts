@@ -16,7 +16,10 @@ export function readParams(params: Params | undefined): Answer<ReadParams, strin
   const specs: Record<string, ParamSpec> = {};
   for (const [name, schema] of Object.entries(params)) {
     if (!isObject(schema))
-      return { ok: false, problem: `params.${name} must be a JSON Schema, like { type: "string" }` };
+      return {
+        ok: false,
+        problem: `params.${name} must be a JSON Schema, like { type: "string" }`,
+      };
     specs[name] = paramSpec(schema);
   }
   return { ok: true, value: { specs, read: (values) => values } };

@@ -25,9 +25,7 @@ export function placesInStack(stack: string): Place[] {
   return [
     ...stack.matchAll(/^\s+at (?:.*? \()?(?:file:\/\/)?(\/[^\n]*?):(\d+):(\d+)\)?$/gm),
   ].flatMap(([, path, line, column]) =>
-    path === undefined
-      ? []
-      : [{ file: decoded(path), line: Number(line), column: Number(column) }],
+    path === undefined ? [] : [{ file: decoded(path), line: Number(line), column: Number(column) }],
   );
 }
 

@@ -98,10 +98,7 @@ export function taskSpec(shape: TaskShape, options: LooseTaskOptions): TaskSpec 
   };
 }
 
-const defined = <K extends string, V>(
-  key: K,
-  value: V | undefined,
-): { readonly [k in K]?: V } =>
+const defined = <K extends string, V>(key: K, value: V | undefined): { readonly [k in K]?: V } =>
   // The type says what the expression is: the key with its value, or nothing.
   (value === undefined ? {} : { [key]: value }) as { readonly [k in K]?: V };
 

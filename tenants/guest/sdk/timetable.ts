@@ -31,7 +31,10 @@ export function timetableOf(
   }
   const zone = schedule.tz ?? timezone;
   if (!timezoneIsKnown(zone))
-    return { kind: "wrong", message: `"${zone}" is no time zone, write for example "Europe/Zurich"` };
+    return {
+      kind: "wrong",
+      message: `"${zone}" is no time zone, write for example "Europe/Zurich"`,
+    };
   const problem = cronProblem(schedule.expression);
   if (problem !== undefined) return { kind: "wrong", message: problem };
   const expression = presetCron[schedule.expression] ?? schedule.expression.trim();
@@ -42,7 +45,11 @@ export function timetableOf(
 
 /** ISO 8601 with offset. A bare date or time is meant in the DAG's zone, which only the house can resolve: UTC is written. */
 export function instant(text: string): string | undefined {
-  if (!/^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/.test(text))
+  if (
+    !/^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/.test(
+      text,
+    )
+  )
     return undefined;
   const zoned = /(?:Z|[+-]\d{2}:?\d{2})$/.test(text.slice(10));
   const full = text.length === 10 ? `${text}T00:00:00Z` : zoned ? text : `${text}Z`;

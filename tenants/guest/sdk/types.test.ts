@@ -71,7 +71,7 @@ describe("the types of a DAG file", () => {
   });
 
   test("params may be plain JSON Schema", () => {
-    dag({
+    const plain = dag({
       id: "plain",
       schedule: every("5m"),
       params: {
@@ -89,6 +89,7 @@ describe("the types of a DAG file", () => {
         });
       },
     });
+    expect(Object.keys(plain.spec.params)).toEqual(["region", "limit", "deep"]);
   });
 
   // Never called: some of these lines are wrong at run time as well.
@@ -98,9 +99,9 @@ describe("the types of a DAG file", () => {
       build({ task, map, branch, op }) {
         const a = task("a", { run: () => ({ n: 1, s: "x" }) });
         // @ts-expect-error wrong field
-        task("b", { in: a, run: (v) => v.missing });
+        task("b", { in: a, run: (v) => String(v.missing) });
         // @ts-expect-error string is not number
-        task("c", { in: a.get("s"), run: (v) => v.toFixed(2) });
+        task("c", { in: a.get("s"), run: (v) => String(v.toFixed(2)) });
         // @ts-expect-error mapping over a non-array
         map("d", a, { run: (x) => x });
         // @ts-expect-error branch target not in the list

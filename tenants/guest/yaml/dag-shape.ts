@@ -56,7 +56,9 @@ const options = {
   owner: text("Who looks after it.").optional(),
   retries: count(0, "How many times a failed task is tried again. 0 unless said.").optional(),
   retryDelay: duration.describe("Pause before the next try. 5m unless said.").optional(),
-  maxRetryDelay: duration.describe("The longest pause that exponential backoff may reach.").optional(),
+  maxRetryDelay: duration
+    .describe("The longest pause that exponential backoff may reach.")
+    .optional(),
   backoff: z
     .enum(["fixed", "exponential"])
     .describe("`exponential` doubles the delay with every try.")
@@ -166,13 +168,11 @@ export const taskShapes = {
       title: "python",
       description: "Calls main(**args) of a script or of code; what it returns is the output.",
     }),
-  node: z
-    .strictObject({ type: z.literal("node"), ...mappable, ...scriptOrCode, ...program })
-    .meta({
-      title: "node",
-      description:
-        "Calls the default export of a .ts, .mjs or .js file with (args, context), or runs code as the body of such a function.",
-    }),
+  node: z.strictObject({ type: z.literal("node"), ...mappable, ...scriptOrCode, ...program }).meta({
+    title: "node",
+    description:
+      "Calls the default export of a .ts, .mjs or .js file with (args, context), or runs code as the body of such a function.",
+  }),
   http: z
     .strictObject({ type: z.literal("http"), ...mappable, ...request })
     .meta({ title: "http", description: "A request; its output is the body of the answer." }),
@@ -270,7 +270,10 @@ export const groupShape: z.ZodType<GroupDef> = z
       return tasksShape;
     },
   })
-  .meta({ title: "group", description: "Tasks that belong together; their ids begin with the group's." });
+  .meta({
+    title: "group",
+    description: "Tasks that belong together; their ids begin with the group's.",
+  });
 
 // zod cannot infer a union that contains itself; GroupDef above says what it is.
 const taskShape = z.discriminatedUnion("type", [
@@ -316,7 +319,10 @@ export const dagShape = z
   .strictObject({
     id: z
       .string()
-      .regex(dagIdPattern, "must be letters, digits, dash, dot and underscore, at most 250 characters")
+      .regex(
+        dagIdPattern,
+        "must be letters, digits, dash, dot and underscore, at most 250 characters",
+      )
       .meta({ description: "Unique within the tenant.", examples: ["orders_etl"] }),
     displayName: options.displayName,
     description: text("One sentence.").optional(),
@@ -329,10 +335,16 @@ export const dagShape = z
     catchup: z.boolean().describe("Make up for runs missed since startDate.").optional(),
     maxActiveRuns: count(1, "Runs at once. 16 unless said.").optional(),
     maxActiveTasks: count(1, "Tasks at once, over all its runs. 16 unless said.").optional(),
-    pauseAfterFailedRuns: count(0, "Pauses the DAG after this many failed runs in a row.").optional(),
+    pauseAfterFailedRuns: count(
+      0,
+      "Pauses the DAG after this many failed runs in a row.",
+    ).optional(),
     timeout: duration.describe("A run fails when it takes longer.").optional(),
     failFast: z.boolean().describe("The first failed task ends the run.").optional(),
-    paused: z.boolean().describe("Whether it is paused when it appears for the first time.").optional(),
+    paused: z
+      .boolean()
+      .describe("Whether it is paused when it appears for the first time.")
+      .optional(),
     params: z.record(z.string(), param).describe("Values a run can be given.").optional(),
     defaults: z
       .strictObject(options)

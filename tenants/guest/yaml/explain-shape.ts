@@ -20,7 +20,9 @@ export function explainShape(issues: readonly z.core.$ZodIssue[], value: unknown
   );
   return problems
     .filter(
-      (problem) => problem.missing === undefined || !misspelt.has(`${pathText(problem.path)}\n${problem.missing}`),
+      (problem) =>
+        problem.missing === undefined ||
+        !misspelt.has(`${pathText(problem.path)}\n${problem.missing}`),
     )
     .map(({ meant: _meant, missing: _missing, ...problem }) => problem);
 }
@@ -51,14 +53,17 @@ function explain(
         };
       });
     case "invalid_union": {
-      if ("discriminator" in issue && issue.discriminator === "type") return [typeProblem(path, value)];
+      if ("discriminator" in issue && issue.discriminator === "type")
+        return [typeProblem(path, value)];
       const best = nearestBranch(issue.errors);
       if (best === undefined) return [{ path, about: "value", message: `${name} is not right` }];
       if (best.some((inner) => inner.path.length > 0 || inner.code === "unrecognized_keys"))
         return best.flatMap((inner) => explain(inner, path, value));
       const wanted = [
         ...new Set(
-          issue.errors.flat().flatMap((inner) => (inner.code === "invalid_type" ? [plain(inner.expected)] : [])),
+          issue.errors
+            .flat()
+            .flatMap((inner) => (inner.code === "invalid_type" ? [plain(inner.expected)] : [])),
         ),
       ];
       const own = best.find((inner) => inner.code !== "invalid_type");
@@ -66,7 +71,10 @@ function explain(
         {
           path,
           about: "value",
-          message: own === undefined ? `${name} must be ${wanted.join(" or ")}, not ${shape(found)}` : `${name} ${own.message}`,
+          message:
+            own === undefined
+              ? `${name} must be ${wanted.join(" or ")}, not ${shape(found)}`
+              : `${name} ${own.message}`,
         },
       ];
     }
@@ -117,7 +125,10 @@ function explain(
       return [{ path, about: "value", message: `${name} must be at least ${issue.minimum}` }];
     case "too_big":
       return [{ path, about: "value", message: `${name} must be at most ${issue.maximum}` }];
-    default:
+    case "custom":
+    case "invalid_element":
+    case "invalid_format":
+    case "not_multiple_of":
       return [{ path, about: "value", message: `${name}: ${issue.message}` }];
   }
 }
@@ -136,7 +147,7 @@ function typeProblem(path: readonly PropertyKey[], value: unknown): Explained {
   return {
     path,
     about: "value",
-    message: `unknown task type "${String(found).slice(0, 60)}"`,
+    message: `unknown task type ${JSON.stringify(found).slice(0, 60)}`,
     hint: meant === undefined ? `One of ${typeNames.join(", ")}.` : `Did you mean \`${meant}\`?`,
   };
 }
@@ -146,7 +157,10 @@ function nearestBranch(
   branches: readonly (readonly z.core.$ZodIssue[])[],
 ): readonly z.core.$ZodIssue[] | undefined {
   const cost = (issues: readonly z.core.$ZodIssue[]): number =>
-    issues.reduce((sum, issue) => sum + (issue.path.length === 0 && issue.code === "invalid_type" ? 100 : 1), 0);
+    issues.reduce(
+      (sum, issue) => sum + (issue.path.length === 0 && issue.code === "invalid_type" ? 100 : 1),
+      0,
+    );
   return branches.toSorted((a, b) => cost(a) - cost(b))[0];
 }
 

@@ -55,7 +55,8 @@ export function placesOf(document: Document, lines: LineCounter): Places {
     lineIn: (path, line) => {
       const { node } = walk(path);
       const place = at(start(node));
-      const block = isScalar(node) && (node.type === "BLOCK_LITERAL" || node.type === "BLOCK_FOLDED");
+      const block =
+        isScalar(node) && (node.type === "BLOCK_LITERAL" || node.type === "BLOCK_FOLDED");
       if (block) return { line: place.line + line, column: 1 };
       return line === 1 ? place : { line: place.line + line - 1, column: 1 };
     },
@@ -67,19 +68,22 @@ const named = new WeakMap<object, Map<string, Pair>>();
 function pairOf(map: YAMLMap, name: string): Pair | undefined {
   let pairs = named.get(map);
   if (pairs === undefined) {
-    pairs = new Map((map.items as Pair[]).map((pair) => [keyText(pair.key), pair]));
+    pairs = new Map(map.items.map((pair) => [keyText(pair.key), pair]));
     named.set(map, pairs);
   }
   return pairs.get(name);
 }
 
 /** Keys that a mapping has twice, anywhere in the document. */
-export function doubleKeys(document: Document, lines: LineCounter): (LineColumn & { readonly key: string })[] {
+export function doubleKeys(
+  document: Document,
+  lines: LineCounter,
+): (LineColumn & { readonly key: string })[] {
   const found: (LineColumn & { readonly key: string })[] = [];
   visit(document, {
     Map(_at, map) {
       const seen = new Set<string>();
-      for (const { key } of map.items as Pair[]) {
+      for (const { key } of map.items) {
         const text = keyText(key);
         if (seen.has(text) && text !== "<<") {
           const { line, col } = lines.linePos((key as Node | null)?.range?.[0] ?? 0);

@@ -53,11 +53,7 @@ describe("a mistake is told with its line, its column and the way out", () => {
       "id: a\ntasks:\n  x:\n    type: bash\n    comand: ls\n",
       ['5:5 unknown key "comand" in a bash task | Did you mean `command`?'],
     ],
-    [
-      "a missing key",
-      "id: a\ntasks:\n  x:\n    type: bash\n",
-      ['3:3 "x" has no `command`'],
-    ],
+    ["a missing key", "id: a\ntasks:\n  x:\n    type: bash\n", ['3:3 "x" has no `command`']],
     [
       "an unknown type",
       "id: a\ntasks:\n  x: { type: bsh, command: ls }\n",
@@ -135,9 +131,7 @@ describe("a mistake is told with its line, its column and the way out", () => {
     [
       "broken template, on its own line inside the block",
       "id: a\ntasks:\n  x:\n    type: bash\n    command: |\n      echo one\n      echo {{ two\n",
-      [
-        "7:1 template: syntax error: unexpected end of input, expected end of variable block",
-      ],
+      ["7:1 template: syntax error: unexpected end of input, expected end of variable block"],
     ],
     [
       "item without a map",
@@ -159,13 +153,28 @@ describe("a mistake is told with its line, its column and the way out", () => {
         '5:3 "z" needs `rows` and `into` together',
       ],
     ],
-    ["a tab", "id: a\ntasks:\n\tx: 1\n", ["3:1 no YAML: Tabs are not allowed as indentation | Indent with spaces."]],
+    [
+      "a tab",
+      "id: a\ntasks:\n\tx: 1\n",
+      ["3:1 no YAML: Tabs are not allowed as indentation | Indent with spaces."],
+    ],
+    [
+      "brackets without quotes: one problem, not its forty echoes",
+      "id: a\ntasks:\n  x: { type: short_circuit, if: a[0].b > 1 }\n  y: { type: empty }\n",
+      [
+        "3:34 no YAML: Unexpected flow-seq-start at node end | Text with [ ] { } , : or # in it needs quotes around it.",
+      ],
+    ],
     [
       "the same key twice",
       "id: a\ntasks:\n  x: { type: empty }\n  x: { type: empty }\n",
       ['4:3 the key "x" is there twice'],
     ],
-    ["an id with spaces", "id: a\ntasks:\n  x y: { type: empty }\n", ['3:3 the id "x y" must be letters, digits, dash and underscore']],
+    [
+      "an id with spaces",
+      "id: a\ntasks:\n  x y: { type: empty }\n",
+      ['3:3 the id "x y" must be letters, digits, dash and underscore'],
+    ],
     ["a list", "- a\n- b\n", ["1:1 a DAG file must be a mapping, not a list"]],
     [
       "two DAGs of the same name",
@@ -175,7 +184,9 @@ describe("a mistake is told with its line, its column and the way out", () => {
     [
       "a mapping over a deeper field",
       "id: a\ntasks:\n  e: { type: bash, command: ls }\n  m: { type: bash, command: ls, map: { over: '${{ e.a.b }}' } }\n",
-      ["4:46 only a whole output or one field of it can be mapped over | Put a task between that returns the list."],
+      [
+        "4:46 only a whole output or one field of it can be mapped over | Put a task between that returns the list.",
+      ],
     ],
     [
       "a name of the platform taken by with",
@@ -192,7 +203,17 @@ describe("a hostile file costs little and is refused", () => {
   const hostile: readonly (readonly [string, string, RegExp])[] = [
     [
       "billion laughs",
-      `${Array.from({ length: 12 }, (_, i) => `a${i}: &a${i} [${i === 0 ? "x" : Array(10).fill(`*a${i - 1}`).join(",")}]`).join("\n")}\n`,
+      `${Array.from(
+        { length: 12 },
+        (_, i) =>
+          `a${i}: &a${i} [${
+            i === 0
+              ? "x"
+              : Array(10)
+                  .fill(`*a${i - 1}`)
+                  .join(",")
+          }]`,
+      ).join("\n")}\n`,
       /aliases/,
     ],
     ["deep flow", "[".repeat(100_000), /deep/],
@@ -214,7 +235,11 @@ describe("a hostile file costs little and is refused", () => {
       /a task may take 64 KiB/,
     ],
     ["an alias to itself", "id: &a [*a]\ntasks: {}\n", /./],
-    ["a mark of ours", "id: a\ntasks: {x: {type: python, code: '1', args: {a: {$airlock: template, text: '{{ x }}'}}}}\n", /is taken/],
+    [
+      "a mark of ours",
+      "id: a\ntasks: {x: {type: python, code: '1', args: {a: {$airlock: template, text: '{{ x }}'}}}}\n",
+      /is taken/,
+    ],
   ];
   test.each(hostile)("%s", (_name, text, message) => {
     const started = performance.now();
@@ -242,7 +267,39 @@ describe("a hostile file costs little and is refused", () => {
   });
 
   test("whatever the text, the answer is DAGs or problems with places, never an exception", () => {
-    const words = ["id: a", "tasks:", "  x:", "    type: bash", "    command: ls", "- ", "&a", "*a", "<<: *a", "{", "}", "[", "${{ x.y }}", "{{ ds }}", "? ", ": ", "|", ">", "\t", "---", "!!js/function x", "'", '"', "__proto__: {a: 1}", "constructor:", "#", "\u2028", "\0", "%YAML 9.9", "needs: [x]", "map: { over: [1] }"];
+    const words = [
+      "id: a",
+      "tasks:",
+      "  x:",
+      "    type: bash",
+      "    command: ls",
+      "- ",
+      "&a",
+      "*a",
+      "<<: *a",
+      "{",
+      "}",
+      "[",
+      "${{ x.y }}",
+      "{{ ds }}",
+      "? ",
+      ": ",
+      "|",
+      ">",
+      "\t",
+      "---",
+      "!!js/function x",
+      "'",
+      '"',
+      "__proto__: {a: 1}",
+      "constructor:",
+      "#",
+      "\u2028",
+      "\0",
+      "%YAML 9.9",
+      "needs: [x]",
+      "map: { over: [1] }",
+    ];
     const text = fc.oneof(
       fc.string({ maxLength: 200 }),
       fc.array(fc.constantFrom(...words), { maxLength: 30 }).map((parts) => parts.join("\n")),
@@ -266,23 +323,29 @@ describe("a hostile file costs little and is refused", () => {
     const whole = sample("orders.dag.yaml");
     fc.assert(
       fc.property(fc.nat(whole.length), fc.string({ maxLength: 3 }), (at, put) => {
-        expect(() => read(whole.slice(0, at) + put + whole.slice(at + 1), ["extract.py"])).not.toThrow();
+        expect(() =>
+          read(whole.slice(0, at) + put + whole.slice(at + 1), ["extract.py"]),
+        ).not.toThrow();
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 });
 
 describe("the published schema", () => {
   test("is the one the reader was made from", () => {
-    expect(readFileSync(new URL("./schema/dag.v1.json", import.meta.url), "utf8")).toBe(schemaText());
+    const published: unknown = JSON.parse(
+      readFileSync(new URL("./schema/dag.v1.json", import.meta.url), "utf8"),
+    );
+    expect(published).toEqual(JSON.parse(schemaText()));
   });
 
   test("accepts what the reader accepts, refuses a misspelt key, and explains its fields", () => {
     const schema = JSON.parse(schemaText()) as Record<string, unknown>;
     expect(schema["$schema"]).toBe("https://json-schema.org/draft/2020-12/schema");
     const check = new Ajv2020({ strict: false, unicodeRegExp: false }).compile(schema);
-    expect(check(parse(sample("orders.dag.yaml"))), JSON.stringify(check.errors)).toBe(true);
+    check(parse(sample("orders.dag.yaml")));
+    expect(check.errors ?? []).toEqual([]);
     expect(check({ id: "a", tasks: { x: { type: "bash", comand: "ls" } } })).toBe(false);
     expect(JSON.stringify(schema)).toContain("Give outputs of tasks through env");
   });

@@ -4,13 +4,14 @@
  */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Document, LineCounter, parseAllDocuments } from "yaml";
+import { type Document, LineCounter, parseAllDocuments, type YAMLParseError } from "yaml";
 import type { DagSpec, GroupSpec, MapSpec, TaskSpec } from "../../../platform/model/dag-spec.ts";
 import type { FileProblem } from "../../../platform/model/guest.ts";
 import { known } from "../../../platform/model/ids.ts";
 import { isObject, type Json } from "../../../platform/model/json.ts";
 import { insideOf } from "../node/load-author-file.ts";
 import type { FileFacts } from "../node/parse-file.ts";
+import { filesOfTask } from "../node/trace-files.ts";
 import { branchEnds, tasksMax } from "../sdk/build-dag.ts";
 import { durationSeconds } from "../sdk/duration.ts";
 import { paramSpec } from "../sdk/params.ts";
@@ -45,11 +46,14 @@ export function readYamlFile(root: string, path: string, bytes: Uint8Array): Fil
     const found = [join(root, dirname(path), name), join(root, name)].find(
       (full) => existsSync(full) && statSync(full).isFile(),
     );
-    const inner = found === undefined ? undefined : insideOf(root, realpathSync(found));
-    if (inner !== undefined) inputs.add(inner);
-    return inner;
+    return found === undefined ? undefined : insideOf(root, realpathSync(found));
   };
   const { dags, problems, warnings } = readYamlDags(bytes, find);
+  for (const { payload } of dags.flatMap((dag) => dag.tasks)) {
+    const args = isObject(payload) ? payload["args"] : undefined;
+    if (!isObject(args)) continue;
+    for (const file of filesOfTask(root, path, plainTexts(args))) inputs.add(file);
+  }
   return {
     dags: problems.length === 0 ? dags : [],
     errors: problems,
@@ -58,6 +62,15 @@ export function readYamlFile(root: string, path: string, bytes: Uint8Array): Fil
     packages: ["airlock:yaml"],
   };
 }
+
+/** A command with templates still names the same programs. */
+const plainTexts = (args: { readonly [name: string]: unknown }): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(args).map(([name, value]) => [
+      name,
+      isObject(value) && value[reservedKey] === "template" ? value["text"] : value,
+    ]),
+  );
 
 export type YamlDags = {
   readonly dags: readonly DagSpec[];
@@ -85,7 +98,9 @@ export function readYamlDags(
   } catch (error) {
     // The parser recurses; a file that nests a hundred thousand levels is not worth more than this.
     if (error instanceof RangeError) return one("the file nests too deep");
-    return one(`the file cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return one(
+      `the file cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
@@ -109,10 +124,13 @@ function readDocuments(text: string, find: (name: string) => string | undefined)
   const dags: DagSpec[] = [];
   const problems: FileProblem[] = [];
   for (const document of Array.isArray(documents) ? documents : []) {
-    const read = readDocument(document as Document, lines, find);
+    const read = readDocument(document, lines, find);
     if (read.dag !== undefined) {
       if (dags.some((dag) => dag.dag_id === read.dag?.dag_id))
-        problems.push({ ...read.at, message: `the DAG "${read.dag.dag_id}" is declared twice in this file` });
+        problems.push({
+          ...read.at,
+          message: `the DAG "${read.dag.dag_id}" is declared twice in this file`,
+        });
       dags.push(read.dag);
     }
     problems.push(...read.problems);
@@ -140,7 +158,9 @@ function deepestNesting(text: string): { depth: number; line: number } {
   }
   // A block sequence nests by "- - - -" on one line as well.
   const dashes = /^ *((?:- ){200,})/m.exec(text);
-  return dashes === null ? deepest : { depth: 201, line: text.slice(0, dashes.index).split("\n").length };
+  return dashes === null
+    ? deepest
+    : { depth: 201, line: text.slice(0, dashes.index).split("\n").length };
 }
 
 type ReadDocument = {
@@ -156,21 +176,9 @@ function readDocument(
 ): ReadDocument {
   const places = placesOf(document, lines);
   const at = places.value([]);
-  if (document.errors.length > 0)
-    return {
-      at,
-      problems: document.errors.slice(0, problemsMax).map((error) => {
-        const { line, col } = lines.linePos(error.pos[0]);
-        return {
-          line: Math.max(1, line),
-          column: Math.max(1, col),
-          message: error.message.includes("call stack")
-            ? "the file nests too deep"
-            : `no YAML: ${error.message.split("\n")[0]}`,
-          ...(error.code === "TAB_AS_INDENT" ? { hint: "Indent with spaces." } : {}),
-        };
-      }),
-    };
+  // What follows the first break of the syntax is mostly its echo.
+  const [broken] = document.errors;
+  if (broken !== undefined) return { at, problems: [syntaxBreak(broken, lines)] };
   const doubles = doubleKeys(document, lines);
   if (doubles.length > 0)
     return {
@@ -217,6 +225,23 @@ function readDocument(
   return { at, ...(dag === undefined ? {} : { dag }), problems: reader.problems };
 }
 
+function syntaxBreak(error: YAMLParseError, lines: LineCounter): FileProblem {
+  const { line, col } = lines.linePos(error.pos[0]);
+  const message = error.message.split("\n")[0] ?? "";
+  const hint =
+    error.code === "TAB_AS_INDENT"
+      ? "Indent with spaces."
+      : error.code === "UNEXPECTED_TOKEN" || error.code === "BAD_INDENT"
+        ? "Text with [ ] { } , : or # in it needs quotes around it."
+        : undefined;
+  return {
+    line: Math.max(1, line),
+    column: Math.max(1, col),
+    message: message.includes("call stack") ? "the file nests too deep" : `no YAML: ${message}`,
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
+
 /** A sentence when the value is larger than anything a DAG needs. Iterative, counting shared parts every time. */
 function measure(value: unknown): string | undefined {
   const open: { value: unknown; depth: number }[] = [{ value, depth: 0 }];
@@ -244,7 +269,17 @@ type FlatGroup = {
 };
 
 /** Fields of a task that are not templates: code is code, expressions are evaluated, the rest is read by us. */
-const literalFields = new Set(["code", "if", "until", "type", "needs", "map", "cases", "else", "outlets"]);
+const literalFields = new Set([
+  "code",
+  "if",
+  "until",
+  "type",
+  "needs",
+  "map",
+  "cases",
+  "else",
+  "outlets",
+]);
 const ownFields = new Set([...taskOptionNames, "type", "needs", "map", "outlets", "cases", "else"]);
 
 class DagReader {
@@ -269,7 +304,10 @@ class DagReader {
     const def = this.#def;
     this.#flatten(def.tasks, undefined, ["tasks"], 0);
     if (this.#tasks.size > tasksMax) {
-      this.#wrong(["tasks"], `the DAG has ${this.#tasks.size} tasks, at most ${tasksMax} are allowed`);
+      this.#wrong(
+        ["tasks"],
+        `the DAG has ${this.#tasks.size} tasks, at most ${tasksMax} are allowed`,
+      );
       return undefined;
     }
     for (const group of this.#groups.values())
@@ -325,8 +363,17 @@ class DagReader {
     };
   }
 
-  #wrong(path: readonly PropertyKey[], message: string, hint?: string, about: "key" | "value" = "value"): void {
-    this.#wrongAt(about === "key" ? this.#places.key(path) : this.#places.value(path), message, hint);
+  #wrong(
+    path: readonly PropertyKey[],
+    message: string,
+    hint?: string,
+    about: "key" | "value" = "value",
+  ): void {
+    this.#wrongAt(
+      about === "key" ? this.#places.key(path) : this.#places.value(path),
+      message,
+      hint,
+    );
   }
 
   #wrongAt(at: { line: number; column: number }, message: string, hint?: string): void {
@@ -342,9 +389,15 @@ class DagReader {
     for (const [name, task] of Object.entries(tasks)) {
       const id = group === undefined ? name : `${group}.${name}`;
       const own = [...path, name];
-      if (id.length > 250) this.#wrong(own, `the id "${id.slice(0, 60)}…" is longer than 250 characters`);
+      if (id.length > 250)
+        this.#wrong(own, `the id "${id.slice(0, 60)}…" is longer than 250 characters`);
       if (["params", "item"].includes(name))
-        this.#wrong(own, `a task cannot be called "${name}": references use that name`, undefined, "key");
+        this.#wrong(
+          own,
+          `a task cannot be called "${name}": references use that name`,
+          undefined,
+          "key",
+        );
       if (group !== undefined) this.#groupOf.set(id, group);
       if (task.type === "group") {
         if (depth > 8) this.#wrong(own, "groups nest deeper than 8 levels");
@@ -355,7 +408,10 @@ class DagReader {
   }
 
   /** Names are looked for where they are used first, then outwards, group by group. */
-  #resolve(names: readonly string[], group: string | undefined): { id: string; used: number } | undefined {
+  #resolve(
+    names: readonly string[],
+    group: string | undefined,
+  ): { id: string; used: number } | undefined {
     for (let scope = group; ; scope = this.#groupOf.get(scope)) {
       for (let used = names.length; used > 0; used--) {
         const id = [...(scope === undefined ? [] : [scope]), ...names.slice(0, used)].join(".");
@@ -392,7 +448,12 @@ class DagReader {
   }
 
   /** A reference's target; it makes an edge. Undefined after saying what is wrong with it. */
-  #target(flat: Flat, text: string, path: readonly PropertyKey[], over: boolean): Target | undefined {
+  #target(
+    flat: Flat,
+    text: string,
+    path: readonly PropertyKey[],
+    over: boolean,
+  ): Target | undefined {
     const steps = referencePath(text);
     if (steps === undefined) {
       this.#wrong(
@@ -405,7 +466,11 @@ class DagReader {
     const [first] = steps;
     if (first === "item") {
       if (this.#isMapped(flat) && !over) return { to: "item", path: steps.slice(1) };
-      this.#wrong(path, `"${flat.id}" is not mapped, so there is no item`, "Give it `map: { over: … }`.");
+      this.#wrong(
+        path,
+        `"${flat.id}" is not mapped, so there is no item`,
+        "Give it `map: { over: … }`.",
+      );
       return undefined;
     }
     if (first === "params") {
@@ -427,7 +492,12 @@ class DagReader {
     const task = found === undefined ? undefined : this.#tasks.get(found.id);
     if (found === undefined || task === undefined) {
       if (found === undefined) this.#unknown(String(first), path);
-      else this.#wrong(path, `"${found.id}" is a group and has no output`, "Refer to one of its tasks.");
+      else
+        this.#wrong(
+          path,
+          `"${found.id}" is a group and has no output`,
+          "Refer to one of its tasks.",
+        );
       return undefined;
     }
     if (task.id === flat.id) {
@@ -435,7 +505,12 @@ class DagReader {
       return undefined;
     }
     this.#after.get(flat.id)?.push({ id: task.id, at: this.#places.value(path) });
-    return { to: "task", task: task.id, mapped: this.#isMapped(task), path: steps.slice(found.used) };
+    return {
+      to: "task",
+      task: task.id,
+      mapped: this.#isMapped(task),
+      path: steps.slice(found.used),
+    };
   }
 
   #isMapped(flat: Flat): boolean {
@@ -457,7 +532,11 @@ class DagReader {
     const target = this.#target(flat, over, path, true);
     if (target === undefined) return undefined;
     if (target.to !== "task") {
-      this.#wrong(path, "only the output of a task can be mapped over", "Put a task between that returns it.");
+      this.#wrong(
+        path,
+        "only the output of a task can be mapped over",
+        "Put a task between that returns it.",
+      );
       return undefined;
     }
     const [field, ...deeper] = target.path;
@@ -473,7 +552,11 @@ class DagReader {
       spec: {
         kind: "product",
         sources: [
-          { kind: "task", task_id: known.task(target.task), key: typeof field === "string" ? field : "return_value" },
+          {
+            kind: "task",
+            task_id: known.task(target.task),
+            key: typeof field === "string" ? field : "return_value",
+          },
         ],
       },
       over: marked.reference(target),
@@ -497,7 +580,10 @@ class DagReader {
     if (isObject(value)) {
       if (Object.hasOwn(value, reservedKey)) this.#wrong(path, `the key "${reservedKey}" is taken`);
       return Object.fromEntries(
-        Object.entries(value).map(([key, inner]) => [key, this.#tree(flat, inner, [...path, key], literal)]),
+        Object.entries(value).map(([key, inner]) => [
+          key,
+          this.#tree(flat, inner, [...path, key], literal),
+        ]),
       );
     }
     return typeof value === "number" || typeof value === "boolean" ? value : null;
@@ -521,7 +607,12 @@ class DagReader {
     }
     for (const name of Object.keys(("with" in task ? task.with : undefined) ?? {}))
       if (templateNames.has(name))
-        this.#wrong([...path, "with", name], `"${name}" is a name that templates have already`, undefined, "key");
+        this.#wrong(
+          [...path, "with", name],
+          `"${name}" is a name that templates have already`,
+          undefined,
+          "key",
+        );
     this.#files(flat);
     this.#alternatives(flat);
     const cases =
@@ -532,9 +623,7 @@ class DagReader {
           })
         : undefined;
     const otherwise =
-      task.type === "branch"
-        ? this.#targets(flat, task.else ?? [], [...path, "else"])
-        : undefined;
+      task.type === "branch" ? this.#targets(flat, task.else ?? [], [...path, "else"]) : undefined;
     return {
       type: task.type === "shell" ? "bash" : task.type,
       args,
@@ -573,7 +662,9 @@ class DagReader {
   #alternatives(flat: Flat): void {
     const { task, path, id } = flat;
     const one = (...names: string[]): void => {
-      const there = names.filter((name) => (task as Readonly<Record<string, unknown>>)[name] !== undefined);
+      const there = names.filter(
+        (name) => (task as Readonly<Record<string, unknown>>)[name] !== undefined,
+      );
       if (there.length !== 1)
         this.#wrong(
           path,
@@ -673,22 +764,37 @@ class DagReader {
 
   #timezone(): string {
     const { schedule } = this.#def;
-    return typeof schedule === "object" && "cron" in schedule ? (schedule.timezone ?? "UTC") : "UTC";
+    return typeof schedule === "object" && "cron" in schedule
+      ? (schedule.timezone ?? "UTC")
+      : "UTC";
   }
 
-  #timetable(timezone: string): Exclude<ReturnType<typeof timetableOf>, { kind: "wrong" }> | undefined {
+  #timetable(
+    timezone: string,
+  ): Exclude<ReturnType<typeof timetableOf>, { kind: "wrong" }> | undefined {
     const { schedule } = this.#def;
     const found = timetableOf(
       schedule === undefined || typeof schedule === "string"
         ? schedule
         : "cron" in schedule
-          ? { kind: "cron", expression: schedule.cron, tz: schedule.timezone, intervals: schedule.intervals }
+          ? {
+              kind: "cron",
+              expression: schedule.cron,
+              tz: schedule.timezone,
+              intervals: schedule.intervals,
+            }
           : { kind: "every", every: schedule.every },
       timezone,
     );
     if (found.kind !== "wrong") return found;
     const about =
-      typeof schedule !== "object" ? [] : "every" in schedule ? ["every"] : found.message.includes("time zone") ? ["timezone"] : ["cron"];
+      typeof schedule !== "object"
+        ? []
+        : "every" in schedule
+          ? ["every"]
+          : found.message.includes("time zone")
+            ? ["timezone"]
+            : ["cron"];
     this.#wrong(["schedule", ...about], found.message);
     return undefined;
   }
@@ -697,16 +803,36 @@ class DagReader {
     const text = this.#def[name];
     if (text === undefined) return undefined;
     const found = instant(text);
-    if (found === undefined) this.#wrong([name], `"${text}" is no date, write for example 2026-01-31`);
+    if (found === undefined)
+      this.#wrong([name], `"${text}" is no date, write for example 2026-01-31`);
     return found;
   }
 }
 
 /** Names of a template's context that a task's own `with` cannot take over. */
 export const templateNames: ReadonlySet<string> = new Set([
-  "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date", "execution_date",
-  "data_interval_start", "data_interval_end", "params", "dag_run", "run_id", "var", "conn",
-  "macros", "dag", "task", "ti", "task_instance", "item", "map_index", "try_number",
+  "ds",
+  "ds_nodash",
+  "ts",
+  "ts_nodash",
+  "ts_nodash_with_tz",
+  "logical_date",
+  "execution_date",
+  "data_interval_start",
+  "data_interval_end",
+  "params",
+  "dag_run",
+  "run_id",
+  "var",
+  "conn",
+  "macros",
+  "dag",
+  "task",
+  "ti",
+  "task_instance",
+  "item",
+  "map_index",
+  "try_number",
 ]);
 
 type Payload = {

@@ -12,7 +12,8 @@ export type Path = readonly (string | number)[];
 export function referencePath(text: string): Path | undefined {
   const inner = /^\s*\$\{\{\s*([\s\S]*?)\s*\}\}\s*$/.exec(text)?.[1];
   if (inner === undefined || inner.length > 500) return undefined;
-  if (!/^[\w-]+(?:\.[\w-]+|\[\d{1,9}\]|\["[^"\]]*"\]|\['[^'\]]*'\])*$/.test(inner)) return undefined;
+  if (!/^[\w-]+(?:\.[\w-]+|\[\d{1,9}\]|\["[^"\]]*"\]|\['[^'\]]*'\])*$/.test(inner))
+    return undefined;
   return [...inner.matchAll(/(?:^|\.)([\w-]+)|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]/g)].map(
     ([, name, index, double, single]) =>
       index === undefined ? (name ?? double ?? single ?? "") : Number(index),

@@ -21,7 +21,10 @@ test("templates see what they are given, as Airflow's do", () => {
     ["{{ rows | selectattr('ok') | map(attribute='id') | join(',') }}", "1"],
     ["{{ missing | default('x') }}", "x"],
     ["{{ 7 // 2 }} {{ 2 ** 3 }}", "3 8"],
-    ["{% set ns = namespace(n=0) %}{% for x in xs %}{% set ns.n = ns.n + x %}{% endfor %}{{ ns.n }}", "6"],
+    [
+      "{% set ns = namespace(n=0) %}{% for x in xs %}{% set ns.n = ns.n + x %}{% endfor %}{{ ns.n }}",
+      "6",
+    ],
   ] as const)
     expect(render(template, names)).toBe(expected);
   expect(evaluate("params.n > 3 and 'x' in 'xyz'", names)).toBe(true);
@@ -37,7 +40,7 @@ test("no template reaches the JavaScript behind it", () => {
     x: { a: 1 },
     p: new Proxy({}, { get: () => "host" }),
   };
-  for (const attack of [
+  const attacks = [
     "{{ ''.constructor.constructor('return process')() }}",
     "{{ f.constructor('return process.version')() }}",
     "{{ f.constructor }}",
@@ -52,20 +55,20 @@ test("no template reaches the JavaScript behind it", () => {
     "{% include '/etc/passwd' %}",
     "{% import '/etc/passwd' as x %}",
     "{{ self }}",
-  ])
-    expect(() => render(attack, names), attack).toThrow();
+  ];
+  expect(attacks.filter((attack) => !fails(() => render(attack, names)))).toEqual([]);
   expect(called).toBe(0);
 });
 
 test("what runs too long is stopped, and the engine is good for the next template", () => {
   const started = performance.now();
-  for (const bomb of [
+  const bombs = [
     "{% for i in range(10**9) %}{{ i }}{% endfor %}",
     "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
     "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
     "{{ range(100000000) | list | length }}",
-  ])
-    expect(() => render(bomb, {}), bomb).toThrow();
+  ];
+  expect(bombs.filter((bomb) => !fails(() => render(bomb, {})))).toEqual([]);
   expect(performance.now() - started).toBeLessThan(1000);
   expect(() => render("x".repeat(300_000), {})).toThrow(/256 KiB/);
   expect(render("{{ a }}", { a: 1 })).toBe("1");
@@ -86,15 +89,24 @@ test("a value that a shell or a database would read as code is refused, whatever
   const command = (template: string): string =>
     refuseUnsafe(render(template, shell), "give it by env");
   expect(command("ls {{ params.ok }} {{ ds }}")).toBe("ls eu-west_1 2026-11-20");
-  for (const template of [
+  const templates = [
     "ls {{ params.dir }}",
     "ls '{{ params.dir }}'",
     "ls {{ params.dir | upper }}",
     "ls {{ params }}",
-  ])
-    expect(() => command(template), template).toThrow(/give it by env/);
-  for (const evil of ["$(id)", "`id`", "a b", "a\nb", "a;b", "a|b", "a&b", "'", '"', "{a,b}", "*"])
-    expect(safeInShell.test(evil), evil).toBe(false);
-  for (const evil of ["1 or 1=1", "1--", "'", "1/**/", "(select 1)", "a;b"])
-    expect(safeInSql.test(evil), evil).toBe(false);
+  ];
+  for (const template of templates) expect(() => command(template)).toThrow(/give it by env/);
+  const inShell = ["$(id)", "`id`", "a b", "a\nb", "a;b", "a|b", "a&b", "'", '"', "{a,b}", "*"];
+  expect(inShell.filter((evil) => safeInShell.test(evil))).toEqual([]);
+  const inSql = ["1 or 1=1", "1--", "'", "1/**/", "(select 1)", "a;b"];
+  expect(inSql.filter((evil) => safeInSql.test(evil))).toEqual([]);
 });
+
+function fails(deed: () => unknown): boolean {
+  try {
+    deed();
+    return false;
+  } catch {
+    return true;
+  }
+}

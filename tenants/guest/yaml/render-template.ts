@@ -104,7 +104,9 @@ function read(error: unknown): { message: string; line: number } {
   const line = Number(/\(in [^)]*?:(\d+)\)/.exec(first)?.[1] ?? 1);
   const message = first.replace(/ \(in [^)]*\)$/, "");
   return {
-    message: message.includes("fuel") ? "the template takes too long (it ran out of fuel)" : message,
+    message: message.includes("fuel")
+      ? "the template takes too long (it ran out of fuel)"
+      : message,
     line,
   };
 }

@@ -67,8 +67,10 @@ function isoSeconds(text: string): string {
   return `${iso.endsWith(".000Z") ? iso.slice(0, 19) : `${iso.slice(0, 23)}000`}+00:00`;
 }
 
-const variableName = /\bvar\.(?:value|json)(?:\.([A-Za-z_]\w*)|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"])/g;
-const connectionName = /\bconn(?:\.([A-Za-z_]\w*)|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"])/g;
+const variableName =
+  /\bvar\.(?:value|json)(?:\.([A-Za-z_]\w*)|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"])/g;
+const connectionName =
+  /\bconn(?:\.([A-Za-z_]\w*)|\[\s*['"]([^'"]+)['"]\s*\]|\.get\(\s*['"]([^'"]+)['"])/g;
 
 function namedIn(texts: readonly string[], pattern: RegExp): Set<string> {
   const names = texts.flatMap((text) =>
@@ -119,7 +121,8 @@ const macros = {
   ds_add: (ds: unknown, days: unknown): string => {
     const date = new Date(`${String(ds)}T00:00:00Z`);
     date.setUTCDate(date.getUTCDate() + Number(days));
-    if (Number.isNaN(date.getTime())) throw new TemplateError("ds_add takes a date and a number of days");
+    if (Number.isNaN(date.getTime()))
+      throw new TemplateError("ds_add takes a date and a number of days");
     return date.toISOString().slice(0, 10);
   },
   ds_nodash: (ds: unknown): string => String(ds).replaceAll("-", ""),

@@ -4,7 +4,7 @@ import { isObject } from "../../../platform/model/json.ts";
 import { type OperatorTools, operators } from "../node/operators/catalogue.ts";
 import type { Given, Job, JobWork, SensorSpec, TaskRef } from "../node/run-attempt.ts";
 import { GivenMark, TaskMark, TemplateMark, unmark } from "./references.ts";
-import { evaluate, render } from "./render-template.ts";
+import { evaluate, render, TemplateError } from "./render-template.ts";
 import {
   guarded,
   type Names,
@@ -16,7 +16,8 @@ import {
 
 export function yamlJob(start: AttemptStart, tools: OperatorTools): Job {
   const { payload } = start;
-  if (!isObject(payload)) throw new TypeError("the task's spec has no payload; parse its file again");
+  if (!isObject(payload))
+    throw new TypeError("the task's spec has no payload; parse its file again");
   const over: unknown = unmark(payload["over"]);
   return {
     input: unmark(payload["args"]),
@@ -67,7 +68,7 @@ function workOf(payload: Payload, start: AttemptStart, tools: OperatorTools): Jo
       skipped: listOf(payload["skipped"]).map(String),
       call: async (given) => {
         const { args, names } = await filled(start, given);
-        return Boolean(evaluate(String(args["if"]), names));
+        return isTrue(String(args["if"]), names);
       },
     };
   const operate = operators.get(type);
@@ -88,10 +89,22 @@ function workOf(payload: Payload, start: AttemptStart, tools: OperatorTools): Jo
 
 async function choose(payload: Payload, start: AttemptStart, given: Given): Promise<Payload> {
   const cases = listOf(payload["cases"]).filter(isObject);
-  const { names } = await filled(start, given, "branch", cases.map((one) => String(one["if"])));
-  const met = cases.find((one) => Boolean(evaluate(String(one["if"]), names)));
+  const { names } = await filled(
+    start,
+    given,
+    "branch",
+    cases.map((one) => String(one["if"])),
+  );
+  const met = cases.find((one) => isTrue(String(one["if"]), names));
   const otherwise = payload["otherwise"];
   return met ?? (isObject(otherwise) ? otherwise : {});
+}
+
+/** A decision on a name that is not there would be a decision nobody made. */
+function isTrue(expression: string, names: Names): boolean {
+  const value = evaluate(expression, names);
+  if (value === undefined) throw new TemplateError(`"${expression}" is undefined`);
+  return Boolean(value);
 }
 
 type Filled = {
@@ -109,17 +122,18 @@ async function filled(
   expressions: readonly string[] = [],
 ): Promise<Filled> {
   const fields = isObject(input) ? input : {};
-  const texts = [...templatesIn(input), ...expressions, String(fields["if"] ?? "")];
+  const own = typeof fields["if"] === "string" ? [fields["if"]] : [];
+  const texts = [...templatesIn(input), ...own, ...expressions];
   const base = await namesFor(start, context, item, texts);
-  const own = fill(fields["with"] ?? {}, base, context.params, item);
+  const given = fill(fields["with"] ?? {}, base, context.params, item);
   // The platform's names win: a task's own value must not pass for them.
-  const names: Names = { ...(isObject(own) ? own : {}), ...base };
+  const names: Names = { ...(isObject(given) ? given : {}), ...base };
   const args: Record<string, unknown> = {};
   const rendered: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {
     args[name] =
       name === "with"
-        ? own
+        ? given
         : value instanceof TemplateMark
           ? renderField(type, name, value.text, names)
           : fill(value, names, context.params, item);
@@ -170,6 +184,8 @@ function templatesIn(value: unknown, depth = 0): string[] {
 
 const shownMax = 4096;
 function shortened(value: unknown): unknown {
-  const json = JSON.stringify(value) ?? "null";
-  return json.length <= shownMax ? value : `${json.slice(0, shownMax)}… (${json.length} characters)`;
+  const json = JSON.stringify(value ?? null);
+  return json.length <= shownMax
+    ? value
+    : `${json.slice(0, shownMax)}… (${json.length} characters)`;
 }

@@ -15,8 +15,18 @@ export default dag({
   owner: "globex",
   maxActiveRuns: 1,
   params: {
-    wet_from_mm: { type: "number", minimum: 0, default: 2, description: "Rain from which a day is wet" },
-    report: { type: "string", enum: ["always", "never"], default: "always", description: "Draw the chart?" },
+    wet_from_mm: {
+      type: "number",
+      minimum: 0,
+      default: 2,
+      description: "Rain from which a day is wet",
+    },
+    report: {
+      type: "string",
+      enum: ["always", "never"],
+      default: "always",
+      description: "Draw the chart?",
+    },
   },
   defaults: { retries: 2, retryDelay: "2s", backoff: "exponential" },
   build({ task, map, group, branch, op }) {
@@ -72,7 +82,10 @@ export default dag({
                   station text, day date, bikes integer not null, peak_hour smallint not null,
                   primary key (station, day))`,
       });
-      const rows = inside.task("rows", { in: perStation, run: (stationDays) => stationDays.flat() });
+      const rows = inside.task("rows", {
+        in: perStation,
+        run: (stationDays) => stationDays.flat(),
+      });
       // Replaced in one transaction: a second run leaves the same table.
       const write = inside
         .op(sql, "write", { conn: "warehouse", into: "bikes_per_day", rows, mode: "replace" })

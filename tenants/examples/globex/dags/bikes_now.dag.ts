@@ -28,7 +28,8 @@ export default dag({
     });
     task("heard", {
       in: { answer, look },
-      run: ({ look: { hour, bikes } }, { log }) => log.info(`${hour}:00, ${bikes} bikes: the board has it`),
+      run: ({ look: { hour, bikes } }, { log }) =>
+        log.info(`${hour}:00, ${bikes} bikes: the board has it`),
     });
   },
 });

@@ -29,7 +29,7 @@ export async function lookAtHttp(raw: unknown, operation: Operation): Promise<un
   try {
     answer = await send(args, operation);
   } catch (error) {
-    if (operation.context.signal.aborted || error instanceof TypeError === false) throw error;
+    if (operation.context.signal.aborted || !(error instanceof TypeError)) throw error;
     operation.context.log.info(`Not yet: ${error.message}`);
     return false;
   }
@@ -73,7 +73,12 @@ async function send(args: Args, { context }: Operation): Promise<HttpAnswer> {
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url, { method, headers, signal, ...(body === undefined ? {} : { body }) });
+    response = await fetch(url, {
+      method,
+      headers,
+      signal,
+      ...(body === undefined ? {} : { body }),
+    });
     text = await readText(response);
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;
@@ -102,7 +107,8 @@ function urlOf(text: string, connection: Connection | undefined): URL {
         : `${connection.schema ?? "http"}://${host}${connection.port === undefined ? "" : `:${connection.port}`}`;
   let url: URL;
   try {
-    url = base === undefined ? new URL(text) : new URL(text, base.endsWith("/") ? base : `${base}/`);
+    url =
+      base === undefined ? new URL(text) : new URL(text, base.endsWith("/") ? base : `${base}/`);
   } catch (error) {
     throw new TypeError(`"${text.slice(0, 200)}" is no address`, { cause: error });
   }
@@ -134,7 +140,7 @@ function isExpected(status: number, args: Args): boolean {
 async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
     if (bytes > bodyBytesMax) throw new RangeError("the answer is longer than 16 MiB");
     chunks.push(chunk);
@@ -155,7 +161,8 @@ function bodyOf(text: string, response: Response, as: string): unknown {
 }
 
 function networkReason(error: unknown, limitS: number): string {
-  if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${limitS} s`;
+  if (error instanceof Error && error.name === "TimeoutError")
+    return `no answer within ${limitS} s`;
   const cause = error instanceof Error ? error.cause : undefined;
   const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
   if (inner instanceof Error) return inner.message || String((inner as { code?: unknown }).code);

@@ -102,7 +102,9 @@ async function runProgram(
   const resultPath = join(work, "result.json");
   const reasonPath = join(work, "reason.txt");
   rmSync(resultPath, { force: true });
-  const input = JSON.stringify(args["args"] ?? (operation.item === undefined ? {} : { item: operation.item }));
+  const input = JSON.stringify(
+    args["args"] ?? (operation.item === undefined ? {} : { item: operation.item }),
+  );
   const env = {
     ...process.env,
     ...factsEnv(operation),
@@ -112,12 +114,13 @@ async function runProgram(
     AIRLOCK_BUNDLE: root,
   };
   const cwd = join(root, dirname(dagFile));
-  const ended = await start(programs, env, cwd, input, context.signal);
+  const ended = await startFirst(programs, env, cwd, input, context.signal);
   if (context.signal.aborted) throw context.signal.reason;
   if (ended.code === skipExitCode) throw skip(`exit code ${skipExitCode}`);
   if (ended.code !== 0) {
     const said = existsSync(reasonPath) ? readFileSync(reasonPath, "utf8") : ended.lastError;
-    const how = ended.code === null ? `was killed by ${String(ended.signal)}` : `exit code ${ended.code}`;
+    const how =
+      ended.code === null ? `was killed by ${String(ended.signal)}` : `exit code ${ended.code}`;
     throw fail(existsSync(reasonPath) ? said : said === "" ? how : `${how}: ${said}`);
   }
   return { result: resultOf(resultPath), lastLine: ended.lastLine };
@@ -142,13 +145,17 @@ function resultOf(path: string): { readonly value: unknown } | undefined {
   if (!existsSync(path)) return undefined;
   const { size } = statSync(path);
   if (size > resultBytesMax)
-    throw new RangeError(`$AIRLOCK_RESULT holds ${Math.ceil(size / 1024 / 1024)} MiB, it may hold 64 MiB`);
+    throw new RangeError(
+      `$AIRLOCK_RESULT holds ${Math.ceil(size / 1024 / 1024)} MiB, it may hold 64 MiB`,
+    );
   const text = readFileSync(path, "utf8");
   if (text.trim() === "") return undefined;
   try {
     return { value: JSON.parse(text) as unknown };
   } catch (error) {
-    throw new TypeError(`$AIRLOCK_RESULT does not hold JSON: ${text.slice(0, 80)}`, { cause: error });
+    throw new TypeError(`$AIRLOCK_RESULT does not hold JSON: ${text.slice(0, 80)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -160,7 +167,7 @@ type Exit = {
 };
 
 /** The first of the programs that exists. What it prints is passed on as it comes. */
-async function start(
+async function startFirst(
   [first, ...others]: readonly (readonly string[])[],
   env: NodeJS.ProcessEnv,
   cwd: string,
@@ -202,8 +209,9 @@ async function start(
     });
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (missing && others.length > 0) return start(others, env, cwd, input, signal);
-    if (missing) throw new Error(`${program} is not installed where this task runs`, { cause: error });
+    if (missing && others.length > 0) return startFirst(others, env, cwd, input, signal);
+    if (missing)
+      throw new Error(`${program} is not installed where this task runs`, { cause: error });
     throw error;
   }
 }

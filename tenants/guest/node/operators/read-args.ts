@@ -44,7 +44,7 @@ export const kind = (value: unknown): string =>
  * A file that a task names: beside its DAG file, or from the root of the repository. Undefined if there is
  * none, or if it lies elsewhere (by `..` or by a link).
  */
-export function taskFile(root: string, dagFile: string, name: string): string | undefined {
+function taskFile(root: string, dagFile: string, name: string): string | undefined {
   return [join(root, dirname(dagFile), name), join(root, name)]
     .map((path) => bundleFile(root, path))
     .find((path) => path !== undefined && statSync(path).isFile());

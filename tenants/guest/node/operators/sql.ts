@@ -5,7 +5,15 @@ import { isObject } from "../../../../platform/model/json.ts";
 import type { Connection } from "../../sdk/author-types.ts";
 import { fail } from "../../sdk/outcome.ts";
 import type { Operation } from "./catalogue.ts";
-import { type Args, argsOf, kind, optionalText, requiredFile, textArg, wholeArg } from "./read-args.ts";
+import {
+  type Args,
+  argsOf,
+  kind,
+  optionalText,
+  requiredFile,
+  textArg,
+  wholeArg,
+} from "./read-args.ts";
 import { splitSql } from "./split-sql.ts";
 
 const rowsMaxDefault = 1000;
@@ -90,7 +98,10 @@ async function runStatements(
       const missing = names.find((name) => values[name] === undefined);
       if (missing !== undefined)
         throw new TypeError(`the statement has :${missing}, but with has no "${missing}"`);
-      const query = transaction.unsafe<postgres.Row[]>(text, names.map((name) => values[name] as never));
+      const query = transaction.unsafe<postgres.Row[]>(
+        text,
+        names.map((name) => values[name] as never),
+      );
       const rows = await bounded(query, text, rowsMax);
       context.log.info(`${firstLine(text)}: ${rows.count} rows`);
       if (rows.columns) last = rows.list;
@@ -110,7 +121,11 @@ function textOf(args: Args, root: string, dagFile: string): string {
   return readFileSync(path, "utf8");
 }
 
-type Rows = { readonly list: readonly unknown[]; readonly count: number; readonly columns: boolean };
+type Rows = {
+  readonly list: readonly unknown[];
+  readonly count: number;
+  readonly columns: boolean;
+};
 
 /** A read is fetched by a cursor, so that a table larger than memory cannot arrive in one piece. */
 async function bounded(
@@ -118,7 +133,11 @@ async function bounded(
   text: string,
   rowsMax: number,
 ): Promise<Rows> {
-  if (!/^(?:select|with|values|table)\b/i.test(text.replace(/^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)+/, ""))) {
+  if (
+    !/^(?:select|with|values|table)\b/i.test(
+      text.replace(/^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)+/, ""),
+    )
+  ) {
     const result = await query;
     const columns = (result as { readonly columns?: readonly unknown[] }).columns;
     return tooMany([...result], result.count, columns !== undefined && columns.length > 0, rowsMax);

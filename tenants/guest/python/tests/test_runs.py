@@ -229,6 +229,102 @@ if Variable.get("break", default=None):
 """
 
 
+others = """
+from datetime import timedelta
+import pendulum
+from airflow import DAG
+from airflow.decorators import task
+from airflow.hooks.base import BaseHook
+from airflow.notifications.basenotifier import BaseNotifier
+from airflow.operators.bash import BashOperator
+from airflow.operators.empty import EmptyOperator
+from airflow.operators.latest_only import LatestOnlyOperator
+from airflow.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sensors.external_task import ExternalTaskSensor
+from airflow.sensors.time_delta import TimeDeltaSensor
+
+class Tell(BaseNotifier):
+    template_fields = ("text",)
+    def __init__(self, text):
+        self.text = text
+    def notify(self, context):
+        print("told", self.text)
+
+with DAG("p", schedule_interval="@daily", start_date=pendulum.datetime(2024, 1, 1)) as dag:
+    BashOperator(task_id="macro", on_success_callback=[Tell("{{ task.task_id }} of {{ ds }}")],
+                 bash_command="echo {{ macros.acme_plugin.shout('a') }} {{ var.value.v }} {{ var.json.j.k }} {{ var.value.get('no', 'd') }} "
+                              "{{ conn.db.host }} {{ conn.db.extra_dejson.x }} {{ dag.dag_id }} {{ task.task_id }} {{ prev_ds }} {{ ts_nodash }}")
+    TriggerDagRunOperator(task_id="trigger", trigger_dag_id="q", conf={"day": "{{ ds }}"}, execution_date="{{ ds }}")
+    ExternalTaskSensor(task_id="wait", external_dag_id="q", external_task_ids=["a", "b"], execution_delta=timedelta(hours=1),
+                       failed_states=["failed"], mode="reschedule")
+    LatestOnlyOperator(task_id="latest") >> EmptyOperator(task_id="behind")
+    TimeDeltaSensor(task_id="delta", delta=timedelta(seconds=1), mode="reschedule")
+
+    @task
+    def asks(dag_run=None):
+        return [BaseHook.get_connection("db").get_uri(), [(ti.task_id, ti.map_index, ti.state) for ti in dag_run.get_task_instances("failed")]]
+
+    asks()
+"""
+
+plugin = """
+from airflow.plugins_manager import AirflowPlugin
+def shout(text):
+    return text.upper()
+class Acme(AirflowPlugin):
+    name = "acme_plugin"
+    macros = [shout]
+"""
+
+
+class Others(unittest.TestCase):
+    def setUp(self):
+        self.supervisor = Supervisor({"dags/p.py": others, "plugins/acme.py": plugin})
+        self.addCleanup(self.supervisor.close)
+        self.supervisor.connections["db"] = {"conn_type": "postgres", "host": "h", "login": "me", "password": "s/p",
+                                             "schema": "d", "port": 5432, "extra": '{"x": "y"}'}  # fmt: skip
+
+    def run_p(self, task_id, **more):
+        attempt = self.supervisor.run("dags/p.py", "p", task_id, level="2", **more)
+        return attempt, self.supervisor.xcoms.get(("p", "r1", task_id, "return_value", -1))
+
+    def test_templates_reach_macros_variables_and_connections(self):
+        self.supervisor.variables.update(v="w", j='{"k": 3}')
+        attempt, value = self.run_p("macro")
+        self.assertEqual(value, "A w 3 d h y p macro 2026-11-19 20261120T000000")
+        self.assertEqual(attempt.out["stdout"], b"told macro of 2026-11-20\n")
+
+    def test_a_run_of_another_dag_is_triggered_with_rendered_conf(self):
+        attempt, _ = self.run_p("trigger")
+        asked = attempt.of("TriggerDagRun")[0]
+        self.assertEqual((asked["dag_id"], asked["conf"], asked["logical_date"]), ("q", {"day": "2026-11-20"}, "2026-11-20T00:00:00+00:00"))
+        self.assertEqual(asked["run_id"], "manual__2026-11-20T00:00:00+00:00")
+
+    def test_an_external_sensor_looks_at_the_other_dags_states(self):
+        for states, kind in (({}, "RescheduleTask"), ({"r": {"a": "success", "b": "running"}}, "RescheduleTask"),
+                             ({"r": {"a": "success", "b[0]": "success", "b[1]": "success"}}, "SucceedTask"),
+                             ({"r": {"a": "success", "b": "failed"}}, "TaskState")):  # fmt: skip
+            with self.subTest(states):
+                self.supervisor.states = states
+                attempt, _ = self.run_p("wait")
+                self.assertEqual(attempt.terminal["type"], kind)
+                self.assertEqual(attempt.of("GetTaskStates")[0]["logical_dates"], ["2026-11-19T23:00:00+00:00"])
+
+    def test_only_the_latest_run_goes_on(self):
+        self.assertEqual(self.run_p("latest", run={"data_interval_end": "2020-01-02T00:00:00Z", "data_interval_start": "2020-01-01T00:00:00.000Z"})[0].terminal["skip"],
+                         {"followed": [], "skipped": ["behind"]})  # fmt: skip
+        late = {"data_interval_start": "2999-01-01T00:00:00Z", "data_interval_end": "2999-01-02T00:00:00Z"}
+        self.assertEqual(self.run_p("latest", run=late)[0].terminal["skip"], {"followed": ["behind"], "skipped": []})
+        self.assertEqual(self.run_p("delta", run=late)[0].terminal["type"], "RescheduleTask")
+
+    def test_hooks_and_the_run_answer_from_the_house(self):
+        self.supervisor.states = {"r1": {"a": "failed", "b[2]": "failed", "c": "success"}}
+        _, value = self.run_p("asks")
+        uri, failed = value
+        self.assertEqual(uri, "postgres://me:s%2Fp@h:5432/d?x=y")
+        self.assertEqual([pair["__data__"] for pair in failed], [["a", -1, "failed"], ["b", 2, "failed"]])
+
+
 class Runs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -133,6 +133,7 @@ class Zygote(unittest.TestCase):
         wait_until(lambda: not alive(daemon), "the daemon of the ended attempt")
 
     def test_a_killed_spare_costs_nothing_but_a_fork(self):
+        wait_until(lambda: len(children_of(self.supervisor.guest.pid)) == 2, "both spares")
         for pid in children_of(self.supervisor.guest.pid):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not children_of(self.supervisor.guest.pid), "the spares to be reaped")

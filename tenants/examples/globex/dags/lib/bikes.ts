@@ -31,7 +31,9 @@ export const weather = (): Weather[] =>
 /** What a counter without power wrote (nothing, or −1) is left out. */
 export async function* counts(): AsyncGenerator<Count> {
   let first = true;
-  for await (const line of createInterface({ input: createReadStream(join(data, "bike_counts.csv")) })) {
+  for await (const line of createInterface({
+    input: createReadStream(join(data, "bike_counts.csv")),
+  })) {
     const [station = "", day = "", hour = "", bikes = ""] = line.split(",");
     if (!first && bikes !== "" && Number(bikes) >= 0)
       yield { station, day, hour: Number(hour), bikes: Number(bikes) };

@@ -2,7 +2,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-type Args = { readonly station: { readonly station: string; readonly name: string }; readonly limit: number };
+type Args = {
+  readonly station: { readonly station: string; readonly name: string };
+  readonly limit: number;
+};
 
 export default ({ station, limit }: Args) => {
   const rows = readFileSync(join(import.meta.dirname, "../../data/air.csv"), "utf8")
@@ -19,6 +22,11 @@ export default ({ station, limit }: Args) => {
 };
 
 function mean(texts: readonly (string | undefined)[]): number {
-  const values = texts.filter((text) => text !== undefined && text !== "" && text !== "n/a").map(Number);
-  return Math.round((values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)) * 10) / 10;
+  const values = texts
+    .filter((text) => text !== undefined && text !== "" && text !== "n/a")
+    .map(Number);
+  return (
+    Math.round((values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)) * 10) /
+    10
+  );
 }

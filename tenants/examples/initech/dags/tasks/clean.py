@@ -1,4 +1,4 @@
-"""Looks through the measurements: which stations can be used, and how many values are missing."""
+"""Looks through the measurements: how many values are missing, and which stations can be used."""
 
 import csv
 from pathlib import Path
@@ -20,7 +20,4 @@ def main():
                     values += 1
                     seen.add(row["station"])
     print(f"{values} values, {missing} missing, {len(seen)} stations")
-    return {
-        "stations": [{"station": station, "name": names.get(station, station)} for station in sorted(seen)],
-        "missing": missing,
-    }
+    return [{"station": station, "name": names.get(station, station)} for station in sorted(seen)]

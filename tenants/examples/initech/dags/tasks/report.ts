@@ -3,7 +3,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Context } from "airlock";
 
-type Day = { readonly station: string; readonly day: string; readonly no2: number; readonly bad: boolean };
+type Day = {
+  readonly station: string;
+  readonly day: string;
+  readonly no2: number;
+  readonly bad: boolean;
+};
 type Args = {
   readonly stations: readonly { readonly name: string; readonly days: readonly Day[] }[];
   readonly worst: readonly { readonly station: string; readonly bad_days: number }[];
@@ -13,7 +18,9 @@ type Args = {
 export default async ({ stations, worst, day }: Args, { artifacts, log }: Context) => {
   const top = Math.max(...stations.flatMap(({ days }) => days.map(({ no2 }) => no2)));
   const lines = stations.map(({ name, days }, at) => {
-    const points = days.map(({ no2 }, x) => `${x * 50 + 20},${(290 - (no2 / top) * 260).toFixed(1)}`);
+    const points = days.map(
+      ({ no2 }, x) => `${x * 50 + 20},${(290 - (no2 / top) * 260).toFixed(1)}`,
+    );
     return `<polyline points="${points.join(" ")}" stroke="hsl(${at * 45} 60% 40%)"/>
 <text x="${days.length * 50 - 20}" y="${points.at(-1)?.split(",")[1] ?? "0"}">${escaped(name)}</text>`;
   });

@@ -22,7 +22,13 @@ export default dag({
     const extract = task("extract", {
       run: ({ params, log }): { rows: Order[]; etag: string } => {
         log.info("fetching", { region: params.region });
-        return { rows: [{ id: 1, price: "1.20" }, { id: 2, price: "3.40" }], etag: "v1" };
+        return {
+          rows: [
+            { id: 1, price: "1.20" },
+            { id: 2, price: "3.40" },
+          ],
+          etag: "v1",
+        };
       },
     }).after(ready);
 

@@ -119,7 +119,9 @@ def _work(comms: channel.Channel, paths) -> int:
         sys.dont_write_bytecode = False
         return run_task.run(details, paths)
     if kind == "DagFileParseRequest":
-        return parse_file.parse(details, paths, comms)
+        parse_file.parse(details, paths, comms)
+        # What a file started at its top must not keep its parse waiting.
+        os._exit(0)
     raise ValueError(f"unexpected first frame {kind!r}")
 
 

@@ -13,7 +13,7 @@ from airlock_guest.load_dag_file import load, prepare
 from airlock_guest.write_spec import write_spec
 
 
-def parse(request: dict, paths, comms) -> int:
+def parse(request: dict, paths, comms) -> None:
     told = request.get("airlock") or {}
     dags_folder = told.get("dags_folder", paths.dags_folder) or ""
     file = request["file"]
@@ -52,7 +52,6 @@ def parse(request: dict, paths, comms) -> int:
             "packages": watch.packages(),
         }
     )
-    return 0
 
 
 def _last_of_each_id(dags: list, warnings: list[dict]) -> list:

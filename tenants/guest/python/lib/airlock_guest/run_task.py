@@ -137,9 +137,10 @@ class Attempt:
 
     def on_terminate(self, _signal, _frame) -> None:
         """The house wants it to stop: the operator ends what it started, within five seconds."""
-        if self._ended:
-            return
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._ended:
+            # Its callbacks took too long.
+            raise SystemExit(128 + signal.SIGTERM)
         self._kill()
         raise AirflowTaskTerminated("Task received SIGTERM signal")
 

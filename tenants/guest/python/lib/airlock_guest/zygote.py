@@ -208,7 +208,10 @@ class _ExactReader:
             self._need = 4 + length
             return None if length else {}
         body, self._data, self._need = self._data[4:], b"", 4
-        frame = msgpack.unpackb(body)
+        try:
+            frame = msgpack.unpackb(body)
+        except ValueError:
+            frame = None
         if not isinstance(frame, dict):
             raise SystemExit("guest: a control frame must be a map")
         return frame

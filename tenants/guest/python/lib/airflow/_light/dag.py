@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import functools
@@ -270,10 +271,10 @@ class DAG:
 
     def topological_sort(self):
         waiting = {task_id: len(task.upstream_task_ids) for task_id, task in self.task_dict.items()}
-        ready = [task_id for task_id, count in waiting.items() if count == 0]
+        ready = collections.deque(task_id for task_id, count in waiting.items() if count == 0)
         ordered = []
         while ready:
-            task = self.task_dict[ready.pop(0)]
+            task = self.task_dict[ready.popleft()]
             ordered.append(task)
             for after in sorted(task.downstream_task_ids):
                 waiting[after] -= 1

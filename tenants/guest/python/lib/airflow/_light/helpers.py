@@ -53,7 +53,7 @@ def create_session(**_more):
     yield Session()
 
 
-def _no_database():
+def no_database():
     raise AirflowException(
         "Direct database access from DAG code is not available. "
         "Use Variable, Connection, XCom, DagRun of the context, or the REST API."
@@ -78,14 +78,14 @@ class Session:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        _no_database()
+        no_database()
 
 
 class _Engine:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        _no_database()
+        no_database()
 
 
 engine = _Engine()
@@ -185,7 +185,7 @@ class _ModelMeta(type):
         if name.startswith("__"):
             raise AttributeError(name)
         if name in ("find", "query", "get_latest_runs"):
-            return lambda *_args, **_kwargs: _no_database()
+            return lambda *_args, **_kwargs: no_database()
         return f"{cls.__name__}.{name}"
 
 

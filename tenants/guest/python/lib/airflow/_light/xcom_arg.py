@@ -105,10 +105,9 @@ class PlainXComArg(XComArg):
 
     def __str__(self):
         """So that it can be written into a template string."""
-        keyword = "" if self.key == XCOM_RETURN_KEY else f", key='{self.key}'"
         return (
-            f"{{{{ task_instance.xcom_pull(task_ids='{self.operator.task_id}', "
-            f"dag_id='{self.operator.dag_id}'{keyword or ', key=' + repr(XCOM_RETURN_KEY)}) }}}}"
+            f"{{{{ task_instance.xcom_pull(task_ids={self.operator.task_id!r}, "
+            f"dag_id={self.operator.dag_id!r}, key={self.key!r}) }}}}"
         )
 
     def __repr__(self):
