@@ -47,7 +47,6 @@ import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { type HeldHome, holdHome } from "./home.ts";
-import { openBundles } from "./open-bundles.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
 import { serveLive } from "./serve-live.ts";
