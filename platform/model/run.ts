@@ -160,7 +160,7 @@ export type RunEvent =
   /** Nothing of the run is in flight and no timer is set: recount, and fail it if nothing can go on. */
   | { readonly kind: "deadlock_check" };
 
-type TimerKind = "retry" | "reschedule";
+export type TimerKind = "retry" | "reschedule";
 
 export type TimerRow = AttemptRef & { readonly timer: TimerKind; readonly due_ms: number };
 
