@@ -2,7 +2,7 @@
  * Offers the house its guests: keeps one warm zygote per key (or, for single-use kinds, spares), gives each
  * attempt a child, and ends what is idle. A GuestKey is the isolation boundary: nothing is shared across keys.
  */
-import { existsSync, mkdirSync, chmodSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import type { GuestKind } from "../../platform/model/dag-spec.ts";
@@ -300,8 +300,7 @@ export function openGuests(options: GuestsOptions): OpenGuests {
       packages: purpose === "task" ? [...(packagesOf.get(bundleOf(key)) ?? [])] : [],
       workDir: join(work, `${String(process.pid)}-${id}`),
       id,
-      onProblem: (message) =>
-        options.onEvent?.({ level: "warning", tenant: key.tenant, message }),
+      onProblem: (message) => options.onEvent?.({ level: "warning", tenant: key.tenant, message }),
     });
     pool.guests.push(guest);
     all.add(guest);

@@ -1,10 +1,15 @@
 /** One file, parsed in a child of its own, with an end to its time and its output. Whatever it does is that file's error. */
-import type { FileProblem, ParsedFile, ParseHost, ParseRequest } from "../../platform/model/guest.ts";
+import type {
+  FileProblem,
+  ParsedFile,
+  ParseHost,
+  ParseRequest,
+} from "../../platform/model/guest.ts";
 import { isObject } from "../../platform/model/json.ts";
-import { answerLookup, refusal, type Reply, RequestProblem } from "./answer-requests.ts";
+import { plain } from "../sandbox/plain-text.ts";
+import { answerLookup, type Reply, RequestProblem, refusal } from "./answer-requests.ts";
 import { bytesText, replyFrame } from "./conduct-attempt.ts";
 import { FrameCutter, FrameTooLong, frameOf } from "./frames.ts";
-import { plain } from "../sandbox/plain-text.ts";
 import { type Mask, openMask } from "./mask-secrets.ts";
 import { parseRequest } from "./start-frames.ts";
 import type { Child, ChildExit } from "./warm-guest.ts";
@@ -187,7 +192,10 @@ function readResult(
           .filter((path) => !path.startsWith("/") && !path.split("/").includes("..")),
       ]),
     ],
-    packages: texts(message["packages"], 1000).filter((name) => /^[\w.]{1,100}$/.test(name)),
+    packages: texts(message["packages"], 1000).filter((name) =>
+      // Python modules and npm packages, nothing that could be read as a path or an option.
+      /^@?\w[\w.:-]*(?:\/[\w.-]+)?$/.test(name),
+    ),
     ms: performance.now() - begunAt,
   };
 }
@@ -214,9 +222,7 @@ function readProblems(raw: unknown, mask: Mask): readonly FileProblem[] {
 }
 
 const sentence = (raw: unknown, mask: Mask): string | undefined =>
-  typeof raw === "string" && raw !== ""
-    ? readable(raw.slice(0, 4000), mask)
-    : undefined;
+  typeof raw === "string" && raw !== "" ? readable(raw.slice(0, 4000), mask) : undefined;
 
 const readable = (text: string, mask: Mask): string =>
   mask.text(text).split(/\r?\n/).map(plain).join("\n");

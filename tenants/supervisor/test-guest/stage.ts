@@ -16,7 +16,12 @@ import type {
 import { known } from "../../../platform/model/ids.ts";
 import type { Json } from "../../../platform/model/json.ts";
 import { openSandbox, type Sandbox, type SandboxOptions } from "../../sandbox/open-sandbox.ts";
-import { type GuestEvent, type GuestsOptions, type OpenGuests, openGuests } from "../open-guests.ts";
+import {
+  type GuestEvent,
+  type GuestsOptions,
+  type OpenGuests,
+  openGuests,
+} from "../open-guests.ts";
 
 export const roomy: GuestLimits = {
   memoryBytes: 256 << 20,
@@ -40,7 +45,10 @@ export type Stage = {
   key(changes?: Partial<GuestKey>, limits?: Partial<GuestLimits>): GuestKey;
   /** Runs Python code as a task. */
   run(code: string, how?: How): Promise<Told>;
-  parse(files: { readonly [path: string]: string }, limits?: Partial<GuestLimits>): Promise<ParsedFile[]>;
+  parse(
+    files: { readonly [path: string]: string },
+    limits?: Partial<GuestLimits>,
+  ): Promise<ParsedFile[]>;
   close(): Promise<void>;
 };
 
@@ -71,10 +79,14 @@ export async function setStage(
   // A copy where tenants' uids can reach it, wherever this checkout lies.
   const program = join(folder, "program");
   mkdirSync(program);
-  for (const name of ["guest.py", "guest.mjs"])
+  for (const [name, source] of [
+    ["guest.py", "guest.py"],
+    // Text to the linter, since it is data to the test: it runs inside the sandbox.
+    ["guest.mjs", "single-use-guest.txt"],
+  ] as const)
     writeFileSync(
       join(program, name),
-      readFileSync(fileURLToPath(new URL(`./${name}`, import.meta.url))),
+      readFileSync(fileURLToPath(new URL(`./${source}`, import.meta.url))),
     );
   const sandbox = await openSandbox({ want, stateDir: join(folder, "state") });
   const events: GuestEvent[] = [];
@@ -115,7 +127,11 @@ export async function setStage(
     folder,
     key,
     run: async (code, how = {}) => {
-      const told = { lines: [] as LogLine[], xcoms: new Map<string, Json>(), artifacts: [] as { name: string; text: string }[] };
+      const told = {
+        lines: [] as LogLine[],
+        xcoms: new Map<string, Json>(),
+        artifacts: [] as { name: string; text: string }[],
+      };
       const used = how.key ?? (how.limits === undefined ? shared : key({}, how.limits));
       attempts += 1;
       const outcome = await guests.run(
