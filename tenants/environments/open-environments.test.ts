@@ -126,7 +126,11 @@ describe("environments of a real index", () => {
     const answer = await open().ensure(request(bundle({ "requirements.txt": "# x\nsix==99.9\n" })));
     expect(answer).toMatchObject({
       ok: false,
-      problem: { path: "requirements.txt", line: 2, message: expect.stringContaining("six==99.9") },
+      problem: {
+        path: "requirements.txt",
+        line: 2,
+        message: expect.stringContaining("six==99.9") as string,
+      },
     });
   }, 60_000);
 });
@@ -139,7 +143,10 @@ describe("what misbehaves at install", () => {
     );
     expect(answer).toMatchObject({
       ok: false,
-      problem: { line: 1, message: expect.stringMatching(/did not end within 6 s.*hangs/) },
+      problem: {
+        line: 1,
+        message: expect.stringMatching(/did not end within 6 s.*hangs/) as string,
+      },
     });
   }, 60_000);
 
@@ -153,7 +160,7 @@ describe("what misbehaves at install", () => {
     );
     expect(answer).toMatchObject({
       ok: false,
-      problem: { message: expect.stringContaining("more disk") },
+      problem: { message: expect.stringContaining("more disk") as string },
     });
   }, 90_000);
 
@@ -214,11 +221,14 @@ test("a repository's own words are read with bounds: links, size, lines", async 
   // A link is not followed: the default environment is asked for, and its index is not there.
   expect(await withoutIndex.ensure(request(linked))).toMatchObject({
     ok: false,
-    problem: { message: expect.stringContaining("127.0.0.1) could not be reached") },
+    problem: { message: expect.stringContaining("127.0.0.1) could not be reached") as string },
   });
   expect(
     await environments.ensure(request(bundle({ "requirements.txt": "a\n".repeat(200_000) }))),
-  ).toMatchObject({ ok: false, problem: { message: expect.stringContaining("256 KiB") } });
+  ).toMatchObject({
+    ok: false,
+    problem: { message: expect.stringContaining("256 KiB") as string },
+  });
   expect(
     await environments.ensure(request(bundle({ "requirements.txt": "six\n-e .\n" }))),
   ).toMatchObject({ ok: false, problem: { line: 2 } });
@@ -230,6 +240,6 @@ test("dependencies of a pyproject.toml are read as well", async () => {
   });
   expect(await open().ensure(request(dir))).toMatchObject({
     ok: false,
-    problem: { path: "pyproject.toml", message: expect.stringContaining("six==99.8") },
+    problem: { path: "pyproject.toml", message: expect.stringContaining("six==99.8") as string },
   });
 }, 60_000);

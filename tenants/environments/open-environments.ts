@@ -118,10 +118,10 @@ export function openEnvironments(options: EnvironmentsOptions): Environments {
     ensure: async (request) => {
       const wanted = readWanted(request.bundleDir);
       if (!wanted.ok) return wanted;
-      return await ensureWanted(wanted.value, request.uid, request.onProgress, request.signal);
+      return ensureWanted(wanted.value, request.uid, request.onProgress, request.signal);
     },
     ensureDefault: async (onProgress) =>
-      await ensureWanted({ kind: "default" }, defaultUid, onProgress, undefined),
+      ensureWanted({ kind: "default" }, defaultUid, onProgress, undefined),
     list: () => readdirSync(folder).filter((name) => /^[0-9a-f]{32}$/.test(name)),
     remove: (hash) => {
       if (/^[0-9a-f]{32}$/.test(hash) && !building.has(hash))
@@ -170,7 +170,7 @@ export function openEnvironments(options: EnvironmentsOptions): Environments {
       building.set(hash, build);
       for (const line of passedOver) onProgress?.(line);
     } else onProgress?.("The same environment is being built already; waiting for it.");
-    return await follow(build, onProgress, signal, ref);
+    return follow(build, onProgress, signal, ref);
   }
 }
 

@@ -71,12 +71,19 @@ export async function parseFile(options: ParseFileOptions): Promise<ParsedFile> 
     }
     if (!child.comms.destroyed) child.comms.write(frameOf(replyFrame(id, reply)));
   };
+  const answered = async (frame: unknown): Promise<void> => {
+    try {
+      await onFrame(frame);
+    } catch (error) {
+      unreadable(error);
+    }
+  };
   child.comms.on("data", (chunk: Buffer) => {
     try {
       cutter.push(chunk);
       for (let frame = cutter.take(); frame !== undefined; frame = cutter.take()) {
-        const next = frame;
-        asking = asking.then(() => onFrame(next)).catch((error: unknown) => unreadable(error));
+        const whole = frame;
+        asking = asking.then(() => answered(whole));
       }
     } catch (error) {
       unreadable(error);
@@ -208,7 +215,7 @@ function readProblems(raw: unknown, mask: Mask): readonly FileProblem[] {
     .map((problem) => {
       const line = problem["line"];
       const column = problem["column"];
-      const { message, hint, traceback } = problem as { [k: string]: unknown };
+      const { message, hint, traceback } = problem;
       return {
         ...(Number.isSafeInteger(line) ? { line: line as number } : {}),
         ...(Number.isSafeInteger(column) ? { column: column as number } : {}),
