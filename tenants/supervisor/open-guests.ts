@@ -160,7 +160,7 @@ export function openGuests(options: GuestsOptions): OpenGuests {
       settling.delete(settled);
     });
     settling.add(settled);
-    return await conducted.outcome;
+    return conducted.outcome;
   }
 
   async function* parse(
