@@ -12,7 +12,8 @@ _DAG = "dag: DAG dag DagContext"
 _SENSOR = "sensors: BaseSensorOperator PokeReturnValue poke_mode_only"
 _PYTHON = (
     "operators: PythonOperator BranchPythonOperator ShortCircuitOperator SkipMixin BranchMixIn "
-    "context: get_current_context taskflow: task"
+    "context: get_current_context taskflow: task other_python: ExternalPythonOperator PythonVirtualenvOperator "
+    "BranchExternalPythonOperator BranchPythonVirtualenvOperator"
 )
 _TRIGGER = "operators: TriggerDagRunOperator TriggerDagRunLink DagRunOrder"
 _ASSETS = (
@@ -90,6 +91,7 @@ ROWS = [
     ("", "airflow.utils.trigger_rule", "states: TriggerRule"),
     ("", "airflow.utils.weight_rule", "states: WeightRule"),
     ("", "airflow.utils.task_group", "graph: TaskGroup MappedTaskGroup"),
+    ("", "airflow.utils.email", "mail: send_email get_email_address_list"),
     ("", "airflow.utils.edgemodifier", "graph: Label EdgeModifier"),
     ("", "airflow.utils.setup_teardown", "graph: SetupTeardownContext"),
     ("", "airflow.utils.context", "context: Context get_current_context for_providers: context_merge"),
@@ -125,6 +127,7 @@ ROWS = [
     ("2", "airflow.operators.empty", "operators: EmptyOperator"),
     ("2", "airflow.operators.dummy", "operators: DummyOperator EmptyOperator"),
     ("2", "airflow.operators.branch", "operators: BaseBranchOperator BranchMixIn"),
+    ("2", "airflow.operators.email", "mail: EmailOperator"),
     ("2", "airflow.operators.datetime", "operators: BranchDateTimeOperator"),
     ("2", "airflow.operators.weekday", "operators: BranchDayOfWeekOperator"),
     ("2", "airflow.operators.latest_only", "operators: LatestOnlyOperator"),
@@ -146,6 +149,7 @@ ROWS = [
     ("1", "airflow.operators.bash_operator", "operators: BashOperator"),
     ("1", "airflow.operators.python_operator", _PYTHON),
     ("1", "airflow.operators.dummy_operator", "operators: DummyOperator EmptyOperator"),
+    ("1", "airflow.operators.email_operator", "mail: EmailOperator"),
     ("1", "airflow.operators.branch_operator", "operators: BaseBranchOperator"),
     ("1", "airflow.operators.latest_only_operator", "operators: LatestOnlyOperator"),
     ("1", "airflow.operators.dagrun_operator", _TRIGGER),
