@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { Hono } from "hono";
+import type { z } from "zod";
 import type { Asker, Domain, TenantRights } from "../../policies/authz/authorizer.ts";
 import type { Deed } from "../model/access.ts";
 import { readDagId, readRunId, readTaskId, readTenantId, type TenantId } from "../model/ids.ts";
@@ -36,11 +37,12 @@ type Env = { Bindings: { ip: string } };
 export function createApi(deps: ApiDeps): Api {
   const signIn = openSignIn(deps.store);
   const app = new Hono<Env>({ strict: false });
+  // Made when first asked for: a start need not wait for it.
+  let description: object | undefined;
   const endpoints: readonly Endpoint[] = [
     ...airflowEndpoints(signIn),
-    ...adminEndpoints(signIn, () => description),
+    ...adminEndpoints(signIn, () => (description ??= describeApi(endpoints, deps.version))),
   ];
-  const description = describeApi(endpoints, deps.version);
   const tenants = openTenantCheck(deps);
   for (const endpoint of endpoints) {
     app.on(endpoint.method, honoPath(endpoint.path), async (c) =>
@@ -225,7 +227,7 @@ const isUnsafe = (method: string): boolean => !["GET", "HEAD", "OPTIONS"].includ
 
 function domainOf(endpoint: Endpoint, tenant: string | undefined): Domain {
   const { policy } = endpoint;
-  if (tenant === undefined || ("platform" in policy && policy.platform)) return "*";
+  if (tenant === undefined || "platform" in policy) return "*";
   const read = readTenantId(tenant);
   if (!read.ok) throw notFound();
   return read.value;
@@ -328,7 +330,7 @@ function listFields(endpoint: Endpoint): ReadonlySet<string> {
   if (kept) return kept;
   // The schema itself says whether it takes a list.
   const found = new Set(
-    Object.entries(endpoint.query.shape).flatMap(([name, schema]) =>
+    Object.entries<z.ZodType>(endpoint.query.shape).flatMap(([name, schema]) =>
       schema.safeParse([]).success ? [name] : [],
     ),
   );

@@ -88,7 +88,7 @@ const pathParameters = ({ path }: Endpoint): object[] =>
   }));
 
 const queryParameters = ({ query }: Endpoint): object[] =>
-  Object.entries(query.shape).map(([name, schema]) => {
+  Object.entries<z.ZodType>(query.shape).map(([name, schema]) => {
     const described = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
     return {
       name,
@@ -101,4 +101,5 @@ const queryParameters = ({ query }: Endpoint): object[] =>
 const schemaOf = (schema: z.ZodType, io: "input" | "output"): object =>
   bare(z.toJSONSchema(schema, { io, unrepresentable: "any", reused: "inline" }));
 
-const bare = ({ $schema: _, ...rest }: Record<string, unknown>): object => rest;
+const bare = (described: Record<string, unknown>): object =>
+  Object.fromEntries(Object.entries(described).filter(([key]) => key !== "$schema"));

@@ -44,7 +44,8 @@ async function readText(request: Request): Promise<string> {
   if (declared > bodyBytesMax) throw tooLarge();
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of request.body ?? []) {
+  const body: AsyncIterable<Uint8Array> | undefined = request.body ?? undefined;
+  for await (const part of body ?? []) {
     bytes += part.byteLength;
     // The declared length is the sender's word; this is the fact.
     if (bytes > bodyBytesMax) throw tooLarge();

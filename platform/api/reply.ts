@@ -25,4 +25,6 @@ export function faithfulJson(text: string): unknown {
 }
 
 /** In Node 24, not yet in the ES2024 types. */
-const { rawJSON: rawJson } = JSON as unknown as { rawJSON(text: string): unknown };
+const { rawJSON: rawJson } = JSON as unknown as {
+  readonly rawJSON: (text: string) => unknown;
+};

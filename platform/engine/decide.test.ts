@@ -361,10 +361,8 @@ test("a source that pushes no length fails and says who maps over it", () => {
   );
   begin(run, "src");
   const decisions = run.turn([succeeded("src")], 1);
-  expect(decisions.states[0]).toMatchObject({
-    to: "failed",
-    reason: expect.stringContaining("m maps over it"),
-  });
+  expect(decisions.states[0]?.to).toBe("failed");
+  expect(decisions.states[0]?.reason).toContain("m maps over it");
 });
 
 test("a re-run source that answers with fewer elements removes the rest, with more adds them", () => {
@@ -629,7 +627,7 @@ function check(run: RunInMemory): void {
   const text = (rows: readonly object[]): string[] =>
     rows
       .filter((row) => !isZero(row))
-      .map((row) => JSON.stringify(Object.entries(row).toSorted()))
+      .map((row) => JSON.stringify(row, Object.keys(row).toSorted()))
       .toSorted();
   expect(text(run.counters())).toEqual(text(counted));
   expect(run.run).toMatchObject({

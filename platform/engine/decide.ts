@@ -283,7 +283,7 @@ function stopRemaining(draft: Draft): void {
     draft.wish.everything = true;
     return;
   }
-  for (const row of [...draft.everyInstance()]) {
+  for (const row of draft.everyInstance()) {
     if (isFinished(row.state) || draft.dag.tasks.get(row.task_id)?.spec.is_teardown) continue;
     const to = row.state === "running" ? "failed" : "skipped";
     draft.setState(row, to, { stop: isInFlight(row), reason: "fail_fast: another task failed" });
@@ -360,7 +360,7 @@ function markRun(draft: Draft, state: "success" | "failed", reason: "marked" | "
     draft.wish.everything = true;
     return;
   }
-  const rows = [...draft.everyInstance()];
+  const rows = draft.everyInstance();
   const isTeardown = (row: InstanceRow): boolean =>
     draft.dag.tasks.get(row.task_id)?.spec.is_teardown === true;
   const teardownsLeft = rows.some((row) => isTeardown(row) && !isFinished(row.state));
@@ -400,7 +400,7 @@ function timeOut(draft: Draft): void {
     draft.wish.everything = true;
     return;
   }
-  for (const row of [...draft.everyInstance()])
+  for (const row of draft.everyInstance())
     if (!isFinished(row.state))
       draft.setState(row, "skipped", { stop: isInFlight(row), reason: "the run timed out" });
   draft.state = "failed";
@@ -418,7 +418,7 @@ function changeDag(draft: Draft): void {
     return;
   }
   const present = new Set<TaskId>();
-  for (const row of [...draft.everyInstance()]) {
+  for (const row of draft.everyInstance()) {
     const task = draft.dag.tasks.get(row.task_id);
     const fits = task !== undefined && (task.map !== undefined || row.map_index < 0);
     if (fits) present.add(row.task_id);

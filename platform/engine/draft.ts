@@ -116,11 +116,13 @@ export class Draft {
     return [...new Map([...(loaded ?? []), ...changed]).values()];
   }
 
-  *everyInstance(): Iterable<InstanceRow> {
-    for (const task of new Set([...this.view.instances.keys(), ...this.#instances.keys()])) {
+  /** A list of its own: changing an instance while going through it is fine. */
+  everyInstance(): readonly InstanceRow[] {
+    const tasks = new Set([...this.view.instances.keys(), ...this.#instances.keys()]);
+    return [...tasks].flatMap((task) => {
       const rows = this.allOf(task);
-      if (rows !== unseen) yield* rows;
-    }
+      return rows === unseen ? [] : rows;
+    });
   }
 
   counts(task: TaskId, scope: number): Counts | Unseen {

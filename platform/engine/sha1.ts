@@ -45,7 +45,7 @@ function padded(bytes: readonly number[]): Uint8Array<ArrayBuffer> {
 
 /** `TextEncoder` is the platform's; this room has none. */
 function utf8(text: string): number[] {
-  return [...text].flatMap((letter) => {
+  return Array.from(text).flatMap((letter) => {
     const code = letter.codePointAt(0) ?? 0;
     if (code < 0x80) return [code];
     if (code < 0x800) return [0xc0 | (code >> 6), 0x80 | (code & 63)];

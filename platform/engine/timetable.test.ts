@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Timetable } from "../model/dag-spec.ts";
 import { isReservedRunId, runIdOf } from "./run-id.ts";
-import { type Interval, manualInterval, nextRun } from "./timetable.ts";
+import { checkTimetable, type Interval, manualInterval, nextRun } from "./timetable.ts";
 
 const ms = (iso: string): number => Date.parse(`${iso}Z`);
 const iso = (at: number): string => new Date(at).toISOString().slice(0, 16);
@@ -220,4 +220,10 @@ test("run ids are Airflow's, per generation", () => {
   ).toBe("manual__2026-01-02T00:00:00.005000+00:00_Ab1");
   expect(isReservedRunId("scheduled__x")).toBe(true);
   expect(isReservedRunId("manual__x")).toBe(false);
+});
+
+test("a cron expression that is none is told; other schedules need no check", () => {
+  expect(checkTimetable(daily)).toMatchObject({ ok: true });
+  expect(checkTimetable({ kind: "once" })).toMatchObject({ ok: true });
+  expect(checkTimetable({ ...daily, expression: "0 25 * * *" })).toMatchObject({ ok: false });
 });

@@ -47,7 +47,6 @@ import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { type HeldHome, holdHome } from "./home.ts";
-import { openBundles } from "./open-bundles.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
 import { serveLive } from "./serve-live.ts";
@@ -165,11 +164,7 @@ async function openParts(
       log[level === "warning" ? "warn" : level]({ room: "guests", tenant }, message),
   });
   closers.push(() => guests.close());
-  const environments = openEnvironments({
-    sandbox,
-    folder: join(home.folder, "environments"),
-    requirements: readFileSync(join(guestSources().python, "requirements.txt"), "utf8"),
-  });
+  const environments = openEnvironments({ sandbox, stateDir: home.folder });
   const defaultEnvironment = environments
     .ensureDefault((line) => log.debug({ room: "environments" }, line))
     .then((answer) => {

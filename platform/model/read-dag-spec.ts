@@ -10,7 +10,7 @@ import type {
   Timetable,
 } from "./dag-spec.ts";
 import type { FileProblem } from "./guest.ts";
-import { type DagId, known, readDagId, readTaskId, type TaskId } from "./ids.ts";
+import { known, readDagId, readTaskId, type TaskId } from "./ids.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
 import type { TriggerRule } from "./states.ts";
 
@@ -63,7 +63,7 @@ export function readDagSpec(
   const groups = readGroups(dag, bounds, problems);
   const tasks = readTasks(dag, bounds, problems);
   const spec: DagSpec = {
-    dag_id: dag_id as DagId,
+    dag_id,
     ...dag.optionalTexts("display_name", "description", "doc_md"),
     tags: dag.texts("tags", 100, 100),
     owners: dag.texts("owners", 100, 500),
@@ -87,10 +87,10 @@ export function readDagSpec(
     tasks,
   };
   if (problems.isEmpty) checkGroups(spec, problems);
-  if (!problems.isEmpty) return bad(problems.found);
+  if (problems.found.length > 0) return bad(problems.found);
   const linked = withMapEdges(spec);
   checkTogether(linked, bounds, problems);
-  return problems.isEmpty ? good(linked) : bad(problems.found);
+  return problems.found.length === 0 ? good(linked) : bad(problems.found);
 }
 
 // ---- the parts ----------------------------------------------------------------------------------------

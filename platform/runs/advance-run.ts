@@ -229,7 +229,7 @@ async function oneTransaction(
   const locked = rows.lockRun(tx, tenant, run);
   const clock = tx<
     { now_ms: number }[]
-  >`select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`;
+  >`select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`;
   const holding =
     attempts.length === 0
       ? undefined

@@ -61,7 +61,7 @@ export async function createRunIn(
              where r.tenant = d.tenant and r.dag_id = d.dag_id
                and (r.run_id = ${run.run_id} or r.logical_date = ${run.logical_date}::timestamptz)) as twin,
            nextval('airlock.run_key') as run,
-           (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
+           floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
       from airlock.dag d
      where d.tenant = ${tenant} and d.dag_id = ${run.dag_id} and d.state = 'active'
        for no key update of d`;

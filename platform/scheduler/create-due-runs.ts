@@ -107,14 +107,14 @@ async function lockDag(tx: Tx, tenant: TenantId, dagId: DagId): Promise<LockedDa
     select v.spec, d.level, d.max_active_runs,
            (select count(*)::int from airlock.dag_run r where r.tenant = d.tenant and r.dag_id = d.dag_id and r.state in ('queued', 'running')
               and r.run_type <> 'backfill') as open,
-           (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
-           (extract(epoch from d.next_logical_at) * 1000)::float8 as logical_ms,
-           (extract(epoch from d.next_interval_start) * 1000)::float8 as start_ms,
-           (extract(epoch from d.next_interval_end) * 1000)::float8 as end_ms,
-           (extract(epoch from d.next_run_at) * 1000)::float8 as run_ms,
-           (extract(epoch from l.logical_date) * 1000)::float8 as last_logical_ms,
-           (extract(epoch from l.interval_start) * 1000)::float8 as last_start_ms,
-           (extract(epoch from l.interval_end) * 1000)::float8 as last_end_ms
+           floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
+           floor(extract(epoch from d.next_logical_at) * 1000)::float8 as logical_ms,
+           floor(extract(epoch from d.next_interval_start) * 1000)::float8 as start_ms,
+           floor(extract(epoch from d.next_interval_end) * 1000)::float8 as end_ms,
+           floor(extract(epoch from d.next_run_at) * 1000)::float8 as run_ms,
+           floor(extract(epoch from l.logical_date) * 1000)::float8 as last_logical_ms,
+           floor(extract(epoch from l.interval_start) * 1000)::float8 as last_start_ms,
+           floor(extract(epoch from l.interval_end) * 1000)::float8 as last_end_ms
       from airlock.dag d
       join airlock.dag_version v on v.tenant = d.tenant and v.dag_id = d.dag_id and v.version = d.version
       left join lateral (

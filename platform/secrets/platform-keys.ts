@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, hkdfSync, randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Answer, bad, good } from "../model/answer.ts";
@@ -46,6 +46,17 @@ export function readPlatformKeys(
   return first
     ? good([first, ...rest])
     : bad({ field, message: `${field} must hold at least one key` });
+}
+
+/**
+ * Keys for one purpose, one per platform key: the first is for writing, all are for checking what was written
+ * before a rotation. So a platform key may only be thrown away when nothing made with it must be checked any more.
+ */
+export function deriveKeys(keys: PlatformKeys, purpose: "audit"): readonly [Buffer, ...Buffer[]] {
+  const derive = ({ bytes }: PlatformKeys[number]): Buffer =>
+    Buffer.from(hkdfSync("sha256", bytes, "airlock", purpose, 32));
+  const [first, ...rest] = keys;
+  return [derive(first), ...rest.map(derive)];
 }
 
 /** Written aside and linked into place: of two processes that start at once, both read the one key that won. */

@@ -305,7 +305,8 @@ export async function readBundle(
 
 /**
  * Commits whose checkout is still needed: head, the last five that were live, what live DAGs and
- * unfinished runs pin. Rows of the others go.
+ * unfinished runs pin. Rows stay as long as any run names the commit: a run that is cleared to run again as
+ * it was has its checkout made anew.
  */
 export async function keepNeededBundles(
   tx: Tx,
@@ -322,8 +323,10 @@ export async function keepNeededBundles(
      where tenant = ${tenant} and repository = ${repository} and state in ('queued', 'running')`;
   const commits = kept.map(({ commit }) => known.commit(commit));
   await tx`
-    delete from airlock.bundle
-     where tenant = ${tenant} and repository = ${repository} and not (commit = any(${commits}))`;
+    delete from airlock.bundle b
+     where b.tenant = ${tenant} and b.repository = ${repository} and not (b.commit = any(${commits}))
+       and not exists (select 1 from airlock.dag_run r
+                        where r.tenant = b.tenant and r.repository = b.repository and r.commit = b.commit)`;
   return new Set(commits);
 }
 

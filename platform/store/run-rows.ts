@@ -564,7 +564,7 @@ export const continuationFacts = (
     join airlock.pool p on p.tenant = t.tenant and p.pool = ${pool}
     cross join airlock.continuation_facts(${tenant}, ${queue}) f
     left join lateral (
-      select json_build_object('priority_weight', priority_weight, 'order_ms', extract(epoch from order_at) * 1000, 'map_index', map_index) as first_waiting
+      select json_build_object('priority_weight', priority_weight, 'order_ms', floor(extract(epoch from order_at) * 1000), 'map_index', map_index) as first_waiting
         from airlock.task_instance
        where tenant = ${tenant} and state = 'scheduled'
        order by priority_weight desc, order_at, run, map_index limit 1) w on true

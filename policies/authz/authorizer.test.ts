@@ -150,6 +150,20 @@ test("a token narrows its owner and never widens", async () => {
   expect(rights.can({ ...ann, onlyTenant: t1 }, "dag.read", "dag:x")).toBe(true);
 });
 
+test("a bundle granted on one DAG is something to do with DAGs, and with nothing else", async () => {
+  const rights = await compileRights(t1, {
+    version: "1",
+    tenant: {
+      rules: [{ subject: "user:a", thing: "dag:fin_*", deed: "b:op", effect: "allow" }],
+      assignments: [],
+    },
+    platform: none,
+  });
+  expect(rights.canAnywhere(ann, "run.trigger")).toBe(true);
+  for (const deed of ["pool.read", "conn.read", "tenant.read", "grant.write", "repo.push"] as const)
+    expect([deed, rights.canAnywhere(ann, deed)]).toEqual([deed, false]);
+});
+
 test("rules that casbin could misread are refused with the field named", () => {
   const fields = (raw: object): string => {
     const read = readRule({ subject: "user:a", thing: "dag:x", deed: "dag.read", ...raw });

@@ -147,9 +147,35 @@ export async function compileRights(domain: Domain, set: RuleSet): Promise<Tenan
     seen: (asker, deed, kind) => seenIds(grantsOf(asker, deed), kind),
     canAnywhere: (asker, deed) => {
       const { allow } = grantsOf(asker, deed);
-      return allow.exact.size + allow.prefixes.length > 0;
+      const head = thingsOf(deed);
+      if (head === "*") return allow.exact.has("*") || allow.prefixes.includes("");
+      return (
+        allow.prefixes.some((prefix) => prefix.startsWith(head) || head.startsWith(prefix)) ||
+        [...allow.exact].some((thing) => thing.startsWith(head))
+      );
     },
   };
+}
+
+/** On which things a deed is done: a bundle granted on `dag:x` holds `pool.read` too, and opens no pool by it. */
+function thingsOf(deed: Deed): string {
+  const kind = deed.slice(0, deed.indexOf("."));
+  switch (kind) {
+    case "dag":
+    case "run":
+    case "task":
+    case "log":
+    case "xcom":
+    case "code":
+      return "dag:";
+    case "conn":
+    case "var":
+    case "pool":
+    case "repo":
+      return `${kind}:`;
+    default:
+      return "*";
+  }
 }
 
 /** Exported for the tests that hold the compiled answers to casbin's own. */

@@ -104,9 +104,10 @@ function matchRegexps(
     const msLeft = Math.floor(budgetEnds - performance.now());
     try {
       if (msLeft < 1) throw new Error("no time left");
-      const context = createContext({ pattern, paths, found: [] as string[] });
+      const found: string[] = [];
+      const context = createContext({ pattern, paths, found });
       matching.runInContext(context, { timeout: msLeft });
-      for (const path of context["found"] as string[]) ignored.add(path);
+      for (const path of found) ignored.add(path);
     } catch {
       problems.push({
         line,

@@ -268,7 +268,10 @@ function limitV2(
   }
   if (given.includes("pids")) write(join(folder, "pids.max"), String(processes));
   if (given.includes("cpu"))
-    write(join(folder, "cpu.max"), `${String(Math.max(1000, Math.round(cpuPercent * 1000)))} 100000`);
+    write(
+      join(folder, "cpu.max"),
+      `${String(Math.max(1000, Math.round(cpuPercent * 1000)))} 100000`,
+    );
 }
 
 async function emptyAndRemove(folder: string): Promise<void> {

@@ -58,7 +58,10 @@ describe.each(drivers)("the %s driver", (driver) => {
   });
 
   const python = (code: string, changes: Partial<Launch> = {}) =>
-    run(["/usr/bin/python3", "-I", "-S", "-c", `import os, sys, socket, time, ctypes\n${code}`], changes);
+    run(
+      ["/usr/bin/python3", "-I", "-S", "-c", `import os, sys, socket, time, ctypes\n${code}`],
+      changes,
+    );
 
   async function run(command: readonly string[], changes: Partial<Launch> = {}) {
     const boxed = await sandbox.launch({
@@ -94,7 +97,8 @@ describe.each(drivers)("the %s driver", (driver) => {
     for (const [fence, held] of Object.entries(sandbox.enforces))
       if (!held && fence !== "kill") expect(sandbox.warnings.length).toBeGreaterThan(0);
     if (driver === "plain") expect(sandbox.warnings.join()).toContain("WITHOUT a sandbox");
-    if (driver === "bubblewrap" && root && sandbox.enforces.memory) expect(sandbox.warnings).toEqual([]);
+    if (driver === "bubblewrap" && root && sandbox.enforces.memory)
+      expect(sandbox.warnings).toEqual([]);
   });
 
   promise("gives an empty environment and no descriptor of the house", async () => {
@@ -229,7 +233,8 @@ except OSError: pass`;
       inGroup,
     );
     await group?.remove();
-    if (sandbox.enforces.processes && (sandbox.binds || root)) expect(forks.out).toContain("stopped at");
+    if (sandbox.enforces.processes && (sandbox.binds || root))
+      expect(forks.out).toContain("stopped at");
   });
 
   promise("ends everything with its first process, what it hid included", async () => {
@@ -277,7 +282,9 @@ const sandbox = await openSandbox({ want: "bubblewrap", stateDir: ${JSON.stringi
 await sandbox.launch({ name: "x", uid: ${String(uid)}, command: ["/bin/sh", "-c", "while :; do sleep 1; done", "${mark}"], binds: [], cwd: "/", env: {},
   egress: [], limits: { memoryBytes: 1 << 27, processes: 32, openFiles: 64, fileBytes: 1 << 20 }, first: false });
 setInterval(() => {}, 1000);`;
-    const house = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
+    const house = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      stdio: "ignore",
+    });
     await expect.poll(() => processesNamed(mark).length, { timeout: 10_000 }).toBeGreaterThan(0);
     house.kill("SIGKILL");
     await expect.poll(() => processesNamed(mark)).toEqual([]);
@@ -325,7 +332,9 @@ function processesNamed(mark: string): string[] {
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        const [shell, flag, script, name] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        const [shell, flag, script, name] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split(
+          "\0",
+        );
         // Not the launchers, which carry the same words further back.
         return (
           /^(?:\/bin\/)?sh$/.test(shell ?? "") &&

@@ -90,7 +90,8 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   const want = options.want ?? "auto";
   const refusals: string[] = [];
   for (const driver of ["bubblewrap", "namespaces", "plain"] as const) {
-    if (want === "plain" ? driver !== "plain" : want === "linux" ? driver === "plain" : false) continue;
+    if (want === "plain" ? driver !== "plain" : want === "linux" ? driver === "plain" : false)
+      continue;
     if (want !== "auto" && want !== "linux" && want !== driver) continue;
     const bwrap = driver === "bubblewrap" ? which("bwrap") : undefined;
     if (driver === "bubblewrap" && bwrap === undefined) {
@@ -410,7 +411,10 @@ async function tryOut(sandbox: Sandbox): Promise<string | undefined> {
       first: false,
     });
     let said = "";
-    boxed.stderr.on("data", (chunk: Buffer) => (said = (said + chunk.toString("utf8")).slice(-1000)));
+    boxed.stderr.on(
+      "data",
+      (chunk: Buffer) => (said = (said + chunk.toString("utf8")).slice(-1000)),
+    );
     boxed.stdout.resume();
     const timer = setTimeout(() => boxed.kill(), 10_000);
     const { code, signal } = await boxed.exited;
@@ -478,7 +482,9 @@ function makeRunDir(): string {
       // The next may do.
     }
   }
-  throw new Error("no temporary folder that tenants' uids can reach (tried TMPDIR, /tmp, /var/tmp)");
+  throw new Error(
+    "no temporary folder that tenants' uids can reach (tried TMPDIR, /tmp, /var/tmp)",
+  );
 }
 
 /** Folders of houses that were killed. */

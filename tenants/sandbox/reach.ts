@@ -3,7 +3,11 @@ import { readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 
 /** Answers the first path on the way that stops this uid, or undefined if it can read (and, for programs, run) it. */
-export function stoppedAt(path: string, uid: number, want: "read" | "run" = "read"): string | undefined {
+export function stoppedAt(
+  path: string,
+  uid: number,
+  want: "read" | "run" = "read",
+): string | undefined {
   let real: string;
   try {
     real = realpathSync(path);

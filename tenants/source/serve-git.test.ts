@@ -216,17 +216,16 @@ test("a branch named like an option is a name like any other", async () => {
   expect(pushed).toEqual([["refs/heads/--upload-pack=touch"]]);
 });
 
+const backends = (): number =>
+  Number(
+    execSync(`ps -o args= --ppid ${process.pid} | grep -c '[h]ttp-backend' || true`).toString(),
+  );
+
 test("a client that hangs up in the middle leaves no git behind", async () => {
   const socket = connect(server.port, "127.0.0.1");
   socket.write(
     `POST /git/acme/pipelines.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ${btoa("admin:secret")}\r\nContent-Type: application/x-git-receive-pack-request\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n00ff\r\n`,
   );
-  const backends = (): number =>
-    Number(
-      execSync(`ps -o args= --ppid ${process.pid} | grep -c '[h]ttp-backend' || true`)
-        .toString()
-        .trim() || "0",
-    );
   const before = await until(() => backends() > 0);
   socket.destroy();
   expect(before).toBe(true);

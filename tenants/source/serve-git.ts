@@ -282,20 +282,15 @@ function backendEnvironment(
  * then read and dropped, since a client that cannot finish sending deadlocks instead of showing git's words.
  */
 async function feed(request: IncomingMessage, stdin: Writable, bytesMax: number): Promise<void> {
-  let isOpen = true;
   const closed = new Promise<void>((resolve) => {
-    const close = (): void => {
-      isOpen = false;
-      resolve();
-    };
-    stdin.once("error", close);
-    stdin.once("close", close);
+    stdin.on("error", () => resolve());
+    stdin.once("close", resolve);
   });
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw new Error("the push is many times larger than allowed");
-    if (!isOpen || stdin.write(chunk)) continue;
+    if (!stdin.writable || stdin.write(chunk)) continue;
     const drained = Promise.withResolvers<void>();
     stdin.once("drain", drained.resolve);
     await Promise.race([drained.promise, closed]);

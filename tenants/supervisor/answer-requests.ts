@@ -68,7 +68,10 @@ export async function answerRequest(
       return await getDagRunState(message, host);
     case "GetTaskStates":
       return {
-        body: { type: "TaskStatesResult", task_states: await host.getTaskStates(statesQuery(message)) },
+        body: {
+          type: "TaskStatesResult",
+          task_states: await host.getTaskStates(statesQuery(message)),
+        },
       };
     case "GetTICount":
       return await countTasks(message, host);
@@ -112,7 +115,9 @@ export async function answerLookup(message: Body, host: ParseHost, mask: Mask): 
       for (const leaf of leavesOf(message["value"])) mask.add(leaf);
       return {};
     default:
-      return refusal(`${String(message["type"]).slice(0, 100)} is not available while a file is parsed`);
+      return refusal(
+        `${String(message["type"]).slice(0, 100)} is not available while a file is parsed`,
+      );
   }
 }
 
@@ -228,7 +233,8 @@ async function setXCom(
     };
   }
   const mapped = optionalWhole(message, "mapped_length");
-  if (mapped !== undefined && mapped < 0) throw new RequestProblem("mapped_length must not be negative");
+  if (mapped !== undefined && mapped < 0)
+    throw new RequestProblem("mapped_length must not be negative");
   await host.setXCom(ref, value, mapped);
   return ref.key === "return_value" && mapped !== undefined ? { mappedLength: mapped } : {};
 }
@@ -247,7 +253,9 @@ async function setRenderedFields(
   await host.setRenderedFields(
     bytes <= limits.xcomBytes
       ? fields
-      : { truncated: `rendered fields of ${String(bytes)} bytes are over the limit of ${String(limits.xcomBytes)}` },
+      : {
+          truncated: `rendered fields of ${String(bytes)} bytes are over the limit of ${String(limits.xcomBytes)}`,
+        },
   );
   return { body: ok(true) };
 }
@@ -276,9 +284,7 @@ async function triggerDagRun(message: Body, host: AttemptHost): Promise<Reply> {
   });
   if (answer.ok) return { body: { ...ok(true), run_id: answer.run_id ?? null } };
   const why = answer.message ?? "the DAG run was refused";
-  return /exist/i.test(why)
-    ? missing("DAGRUN_ALREADY_EXISTS", { message: why })
-    : refusal(why);
+  return /exist/i.test(why) ? missing("DAGRUN_ALREADY_EXISTS", { message: why }) : refusal(why);
 }
 
 async function getDagRunState(message: Body, host: AttemptHost): Promise<Reply> {
@@ -302,7 +308,8 @@ async function countTasks(message: Body, host: AttemptHost): Promise<Reply> {
 async function countRuns(message: Body, host: AttemptHost): Promise<Reply> {
   const dag = text(message, "dag_id");
   const wanted = texts(message, "states");
-  const runs = texts(message, "run_ids") ?? Object.keys(await host.getTaskStates(statesQuery(message)));
+  const runs =
+    texts(message, "run_ids") ?? Object.keys(await host.getTaskStates(statesQuery(message)));
   const states = await Promise.all(runs.map((run) => host.getDagRunState(dag, run)));
   const count = states.filter(
     (state) => state !== undefined && (wanted === undefined || wanted.includes(state)),

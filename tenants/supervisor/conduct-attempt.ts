@@ -12,7 +12,14 @@ import type {
   LogLine,
 } from "../../platform/model/guest.ts";
 import { isObject, type Json } from "../../platform/model/json.ts";
-import { answerRequest, type Body, jsonOf, refusal, type Reply, RequestProblem } from "./answer-requests.ts";
+import {
+  answerRequest,
+  type Body,
+  jsonOf,
+  type Reply,
+  RequestProblem,
+  refusal,
+} from "./answer-requests.ts";
 import { collectArtifacts } from "./collect-artifacts.ts";
 import { FrameCutter, FrameTooLong, frameOf } from "./frames.ts";
 import { type LogWay, openLogWay } from "./log-lines.ts";
@@ -47,7 +54,12 @@ const framesWaitingMax = 32;
 /** Why the supervisor itself ends an attempt. */
 type Ending =
   | { readonly kind: "stopped"; readonly reason: string }
-  | { readonly kind: "limit"; readonly limit: string; readonly reason: string; readonly retryable: boolean };
+  | {
+      readonly kind: "limit";
+      readonly limit: string;
+      readonly reason: string;
+      readonly retryable: boolean;
+    };
 
 export function conductAttempt(options: ConductOptions): Conducted {
   const { key, start, host, signal, child, begunAt } = options;
@@ -143,7 +155,8 @@ export function conductAttempt(options: ConductOptions): Conducted {
   function onBytes(chunk: Buffer): void {
     try {
       cutter.push(chunk);
-      for (let frame = cutter.take(); frame !== undefined; frame = cutter.take()) waiting.push(frame);
+      for (let frame = cutter.take(); frame !== undefined; frame = cutter.take())
+        waiting.push(frame);
     } catch (error) {
       const tooLong = error instanceof FrameTooLong;
       end({
@@ -365,9 +378,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
         limit: "memory",
       } as AttemptEnd;
     const fork =
-      hits.processes > 0
-        ? ` It had hit the limit of ${String(limits.processes)} processes.`
-        : "";
+      hits.processes > 0 ? ` It had hit the limit of ${String(limits.processes)} processes.` : "";
     const file =
       how.signal === "SIGXFSZ"
         ? ` It wrote a file larger than the limit of ${bytesText(limits.fileBytes)}.`
@@ -388,7 +399,10 @@ export function conductAttempt(options: ConductOptions): Conducted {
     let usage = child.usage();
     if (usage.peak_memory_bytes === 0 && exit === undefined) {
       // It ended between its last frame and our look, and no group counts: its parent was told.
-      await Promise.race([child.exited, new Promise((resolve) => after(100, () => resolve(undefined)))]);
+      await Promise.race([
+        child.exited,
+        new Promise((resolve) => after(100, () => resolve(undefined))),
+      ]);
       usage = child.usage();
     }
     if (last.kind === "failed" && last.limit === undefined) last = explain(last);
@@ -416,7 +430,9 @@ export function conductAttempt(options: ConductOptions): Conducted {
       return {
         ...last,
         limit: "memory",
-        reason: cut(`${last.reason} (The memory limit of ${bytesText(limits.memoryBytes)} was hit.)`),
+        reason: cut(
+          `${last.reason} (The memory limit of ${bytesText(limits.memoryBytes)} was hit.)`,
+        ),
       };
     if (hits.processes > 0)
       return {
@@ -432,7 +448,9 @@ export function conductAttempt(options: ConductOptions): Conducted {
     if (exit === undefined) {
       await Promise.race([
         child.exited,
-        new Promise((resolve) => after(afterTerminalMs + stopGraceMs + 2000, () => resolve(undefined))),
+        new Promise((resolve) =>
+          after(afterTerminalMs + stopGraceMs + 2000, () => resolve(undefined)),
+        ),
       ]);
     }
     exit ??= { code: null, signal: "SIGKILL" };
@@ -503,7 +521,8 @@ function readTaskIds(raw: unknown): readonly string[] {
   if (!Array.isArray(raw) || raw.length > 20_000) throw new RequestProblem("tasks must be a list");
   return raw.map((item: unknown) => {
     const id: unknown = Array.isArray(item) ? item[0] : item;
-    if (typeof id !== "string" || id.length > 512) throw new RequestProblem("a task id must be text");
+    if (typeof id !== "string" || id.length > 512)
+      throw new RequestProblem("a task id must be text");
     return id;
   });
 }
@@ -515,8 +534,15 @@ function readTime(raw: unknown, field: string): string {
 }
 
 function readDeferral(message: Body): AttemptEnd {
-  const { classpath, next_method: next } = message as { classpath?: unknown; next_method?: unknown };
-  if (typeof classpath !== "string" || typeof next !== "string" || classpath.length + next.length > 2000)
+  const { classpath, next_method: next } = message as {
+    classpath?: unknown;
+    next_method?: unknown;
+  };
+  if (
+    typeof classpath !== "string" ||
+    typeof next !== "string" ||
+    classpath.length + next.length > 2000
+  )
     throw new RequestProblem("classpath and next_method must be texts");
   const timeout = message["trigger_timeout"];
   const seconds = typeof timeout === "number" ? timeout : readDuration(timeout);
@@ -560,7 +586,10 @@ const messageOf = (error: unknown): string =>
 
 const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-const closed = (socket: { destroyed: boolean; once(event: "close" | "end", f: () => void): unknown }) =>
+const closed = (socket: {
+  destroyed: boolean;
+  once(event: "close" | "end", f: () => void): unknown;
+}) =>
   new Promise<void>((resolve) => {
     if (socket.destroyed) resolve();
     socket.once("close", () => resolve());

@@ -21,8 +21,7 @@ export class FrameCutter {
     if (this.#held < 4) return undefined;
     const head = this.#join(4);
     const length = head.readUInt32BE(0);
-    if (length > this.#max)
-      throw new FrameTooLong(length, this.#max);
+    if (length > this.#max) throw new FrameTooLong(length, this.#max);
     if (this.#held < 4 + length) return undefined;
     const whole = this.#join(4 + length);
     const frame = decode(whole.subarray(4, 4 + length));

@@ -106,7 +106,8 @@ export function openLogWay(options: LogWayOptions): LogWay {
       const masked = mask.stream();
       const level = source === "stdout" ? "info" : "error";
       let rest = "";
-      const emit = (text: string): void => put({ at: Date.now(), level, source, text: plain(text) });
+      const emit = (text: string): void =>
+        put({ at: Date.now(), level, source, text: plain(text) });
       const cut = (text: string): void => {
         const lines = (rest + text).split(/\r?\n/);
         rest = lines.pop() ?? "";

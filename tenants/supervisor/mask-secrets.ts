@@ -27,7 +27,10 @@ export function openMask(): Mask {
       const sorted = [...forms].sort((a, b) => b.length - a.length);
       longest = sorted[0]?.length ?? 0;
       beginnings = new Set(sorted.map((form) => form[0]));
-      pattern = new RegExp(sorted.map((form) => form.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
+      pattern = new RegExp(
+        sorted.map((form) => form.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"),
+        "g",
+      );
     }
     return pattern;
   };

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { setStage, type Stage } from "./test-guest/stage.ts";
+import { type Stage, setStage } from "./test-guest/stage.ts";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -47,7 +47,9 @@ describe("an attempt", () => {
   });
 
   test("counts its own CPU time and not its neighbours'", async () => {
-    const busy = await stage.run("e = time.process_time() + 0.3\nwhile time.process_time() < e: pass");
+    const busy = await stage.run(
+      "e = time.process_time() + 0.3\nwhile time.process_time() < e: pass",
+    );
     const idle = await stage.run("pass");
     expect(busy.outcome.usage.cpu_s).toBeGreaterThan(0.25);
     expect(idle.outcome.usage.cpu_s).toBeLessThan(0.2);
@@ -63,9 +65,15 @@ describe("an attempt", () => {
   });
 
   test.each([
-    ["ask({'type': 'TaskState', 'state': 'failed', 'reason': 'no more'}); time.sleep(60)", { kind: "failed", retryable: false, reason: "no more" }],
+    [
+      "ask({'type': 'TaskState', 'state': 'failed', 'reason': 'no more'}); time.sleep(60)",
+      { kind: "failed", retryable: false, reason: "no more" },
+    ],
     ["ask({'type': 'TaskState', 'state': 'skipped'}); time.sleep(60)", { kind: "skipped" }],
-    ["ask({'type': 'RetryTask', 'reason': 'later'}); time.sleep(60)", { kind: "failed", retryable: true, reason: "later" }],
+    [
+      "ask({'type': 'RetryTask', 'reason': 'later'}); time.sleep(60)",
+      { kind: "failed", retryable: true, reason: "later" },
+    ],
     [
       "ask({'type': 'RescheduleTask', 'reschedule_date': '2026-01-01T01:00:00+01:00'}); os._exit(0)",
       { kind: "reschedule", at: "2026-01-01T00:00:00.000Z" },
@@ -159,7 +167,9 @@ open(d + "/large", "wb").write(b"x" * (2 << 20))`);
       { name: "report.html", text: "<b>ok</b>" },
       { name: "sub/a.csv", text: "1,2" },
     ]);
-    await expect.poll(() => told.text).toContain("Artifact passwd was not kept: it is no regular file");
+    await expect
+      .poll(() => told.text)
+      .toContain("Artifact passwd was not kept: it is no regular file");
     await expect.poll(() => told.text).toContain("over the limit of 1048576 bytes");
   });
 
@@ -172,7 +182,9 @@ open(d + "/large", "wb").write(b"x" * (2 << 20))`);
   });
 
   test("leaves no folder behind", async () => {
-    const told = await stage.run("xcom(os.getcwd()); os.makedirs('a/b/c'); open('a/b/c/d', 'w').write('x'); os.symlink('/etc', 'l')");
+    const told = await stage.run(
+      "xcom(os.getcwd()); os.makedirs('a/b/c'); open('a/b/c/d', 'w').write('x'); os.symlink('/etc', 'l')",
+    );
     const nonce = String(told.xcoms.get("return_value")).split("/").at(-1) as string;
     const work = join(stage.folder, "state/work");
     await expect
@@ -208,7 +220,13 @@ os._exit(0)`);
     await expect.poll(() => told.text).toContain("mine: ***, extra: ***");
     await expect.poll(() => told.text).toContain("log ***");
     const all = told.text + JSON.stringify([...told.xcoms]);
-    for (const leak of ["p4ss", "w?rd", "my-own", "k-1234", Buffer.from("p4ss/w?rd").toString("base64").slice(4, -4)])
+    for (const leak of [
+      "p4ss",
+      "w?rd",
+      "my-own",
+      "k-1234",
+      Buffer.from("p4ss/w?rd").toString("base64").slice(4, -4),
+    ])
       expect(all).not.toContain(leak);
     expect(told.text).toContain("\n***\n");
   });
@@ -225,9 +243,12 @@ describe("words", () => {
   });
 
   test("of an endless line are cut, and nothing is kept in memory", async () => {
-    const told = await stage.run("for _ in range(64): sys.stdout.write('y' * 65536)\nsys.stdout.flush()");
+    const told = await stage.run(
+      "for _ in range(64): sys.stdout.write('y' * 65536)\nsys.stdout.flush()",
+    );
     await expect.poll(() => told.lines.length).toBeGreaterThan(200);
-    for (const line of told.lines) expect(Buffer.byteLength(line.text)).toBeLessThanOrEqual(16 * 1024);
+    for (const line of told.lines)
+      expect(Buffer.byteLength(line.text)).toBeLessThanOrEqual(16 * 1024);
   });
 
   test("over the rate pause the task instead of filling the house", async () => {
@@ -364,11 +385,31 @@ os.wait(); time.sleep(0.2)`);
   });
 
   test.each([
-    ["a frame that is too long to be true", "comms.sendall(b'\\xff\\xff\\xff\\xff'); time.sleep(60)", "over the limit"],
-    ["a frame that declares more than it holds", "comms.sendall(struct.pack('>I', 5) + b'\\xdd\\xff\\xff\\xff\\xff'); time.sleep(60)", "no message"],
-    ["a frame nested without end", "comms.sendall(struct.pack('>I', 200000) + b'\\x91' * 200000); time.sleep(60)", "no message"],
-    ["a frame that is no request", "comms.sendall(frame({'a': 1})); time.sleep(60)", "cannot be read"],
-    ["a time that is none", "comms.sendall(frame([1, {'type': 'RescheduleTask', 'reschedule_date': 'soon'}])); time.sleep(60)", "cannot be read"],
+    [
+      "a frame that is too long to be true",
+      "comms.sendall(b'\\xff\\xff\\xff\\xff'); time.sleep(60)",
+      "over the limit",
+    ],
+    [
+      "a frame that declares more than it holds",
+      "comms.sendall(struct.pack('>I', 5) + b'\\xdd\\xff\\xff\\xff\\xff'); time.sleep(60)",
+      "no message",
+    ],
+    [
+      "a frame nested without end",
+      "comms.sendall(struct.pack('>I', 200000) + b'\\x91' * 200000); time.sleep(60)",
+      "no message",
+    ],
+    [
+      "a frame that is no request",
+      "comms.sendall(frame({'a': 1})); time.sleep(60)",
+      "cannot be read",
+    ],
+    [
+      "a time that is none",
+      "comms.sendall(frame([1, {'type': 'RescheduleTask', 'reschedule_date': 'soon'}])); time.sleep(60)",
+      "cannot be read",
+    ],
   ])("%s ends the attempt and not the house", async (_, code, reason) => {
     const told = await stage.run(code);
     expect(failure(told)).toMatchObject({ kind: "failed", retryable: false });
@@ -380,7 +421,9 @@ os.wait(); time.sleep(0.2)`);
     const own = stage.key({ grants: "replay" });
     const told = await stage.run("hello(nonce, 'comms'); time.sleep(60)", { key: own });
     expect(told.outcome.kind).toBe("failed");
-    expect(stage.events.some((event) => event.message.includes("nonce was used a second time"))).toBe(true);
+    expect(
+      stage.events.some((event) => event.message.includes("nonce was used a second time")),
+    ).toBe(true);
     expect((await stage.run("pass", { key: own })).outcome.kind).toBe("success");
   });
 
@@ -428,16 +471,19 @@ describe("a parse", () => {
   test("answers each file for itself, whatever the others do", async () => {
     const files = await stage.parse(
       {
-        "dags/good.py": "print(ask({'type': 'GetVariable', 'key': 'x'})); done(dags=[{'dag_id': 'a'}], packages=['json'], inputs=[first['file'], BUNDLE + '/dags/lib.py', '/etc/passwd', '../x'])",
+        "dags/good.py":
+          "print(ask({'type': 'GetVariable', 'key': 'x'})); done(dags=[{'dag_id': 'a'}], packages=['json'], inputs=[first['file'], BUNDLE + '/dags/lib.py', '/etc/passwd', '../x'])",
         "dags/loop.py": "while True: pass",
         "dags/exit.py": "print('last words'); sys.stdout.flush(); os._exit(7)",
         "dags/quit.py": "sys.exit(3)",
         "dags/segv.py": "os.kill(os.getpid(), 11)",
-        "dags/fork.py": "try:\n  while True:\n    if os.fork() == 0: time.sleep(60)\nexcept OSError: os._exit(1)",
+        "dags/fork.py":
+          "try:\n  while True:\n    if os.fork() == 0: time.sleep(60)\nexcept OSError: os._exit(1)",
         "dags/flood.py": "while True: print('x' * 1000)",
         "dags/fat.py": "b = []\nwhile True: b.append(bytearray(8 << 20))",
         "dags/rude.py": "comms.sendall(struct.pack('>I', 5) + b'\\xc1' * 5); time.sleep(60)",
-        "dags/secret.py": "v = ask({'type': 'GetVariable', 'key': 'x'})['value']; done(errors=[{'line': 3, 'message': 'bad ' + v, 'hint': 'h', 'traceback': 'a\\n' + v}])",
+        "dags/secret.py":
+          "v = ask({'type': 'GetVariable', 'key': 'x'})['value']; done(errors=[{'line': 3, 'message': 'bad ' + v, 'hint': 'h', 'traceback': 'a\\n' + v}])",
       },
       { parseSeconds: 2 },
     );

@@ -1,7 +1,12 @@
 /** One file, parsed in a child of its own, with an end to its time and its output. Whatever it does is that file's error. */
-import type { FileProblem, ParsedFile, ParseHost, ParseRequest } from "../../platform/model/guest.ts";
+import type {
+  FileProblem,
+  ParsedFile,
+  ParseHost,
+  ParseRequest,
+} from "../../platform/model/guest.ts";
 import { isObject } from "../../platform/model/json.ts";
-import { answerLookup, refusal, type Reply, RequestProblem } from "./answer-requests.ts";
+import { answerLookup, type Reply, RequestProblem, refusal } from "./answer-requests.ts";
 import { bytesText, replyFrame } from "./conduct-attempt.ts";
 import { FrameCutter, FrameTooLong, frameOf } from "./frames.ts";
 import { plain } from "../sandbox/plain-text.ts";
@@ -214,9 +219,7 @@ function readProblems(raw: unknown, mask: Mask): readonly FileProblem[] {
 }
 
 const sentence = (raw: unknown, mask: Mask): string | undefined =>
-  typeof raw === "string" && raw !== ""
-    ? readable(raw.slice(0, 4000), mask)
-    : undefined;
+  typeof raw === "string" && raw !== "" ? readable(raw.slice(0, 4000), mask) : undefined;
 
 const readable = (text: string, mask: Mask): string =>
   mask.text(text).split(/\r?\n/).map(plain).join("\n");

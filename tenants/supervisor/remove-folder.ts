@@ -2,14 +2,7 @@
  * Removing what a tenant wrote, as root perhaps, while another of its processes may still swap
  * names for links: every step goes through an open descriptor, and no link is followed.
  */
-import {
-  closeSync,
-  constants,
-  openSync,
-  readdirSync,
-  rmdirSync,
-  unlinkSync,
-} from "node:fs";
+import { closeSync, constants, openSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;

@@ -3,7 +3,10 @@ import { hostname } from "node:os";
 import type { AttemptStart, GuestKey } from "../../platform/model/guest.ts";
 import type { SemanticsLevel } from "../../platform/model/states.ts";
 
-export function startupDetails(key: GuestKey, start: AttemptStart): { readonly [k: string]: unknown } {
+export function startupDetails(
+  key: GuestKey,
+  start: AttemptStart,
+): { readonly [k: string]: unknown } {
   const { run } = start;
   return {
     type: "StartupDetails",

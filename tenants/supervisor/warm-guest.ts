@@ -4,7 +4,15 @@
  * is always forked ahead, so that an attempt begins with a single frame.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  realpathSync,
+  rmSync,
+} from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import type { GuestKey } from "../../platform/model/guest.ts";
@@ -188,7 +196,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       limits: {
         ...key.limits,
         // V8 alone reserves this much; where the memory group is missing it would count against the task.
-        memoryBytes: key.limits.memoryBytes + (single && guestGroup === undefined ? nodeReserves : 0),
+        memoryBytes:
+          key.limits.memoryBytes + (single && guestGroup === undefined ? nodeReserves : 0),
       },
       ...(guestGroup === undefined ? {} : { group: guestGroup }),
       first: !single,
@@ -213,7 +222,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     box.stdout.on("data", (chunk: Buffer) => {
       try {
         cutter.push(chunk);
-        for (let frame = cutter.take(); frame !== undefined; frame = cutter.take()) onControl(frame);
+        for (let frame = cutter.take(); frame !== undefined; frame = cutter.take())
+          onControl(frame);
       } catch (error) {
         fail(new Error(`sent a frame that cannot be read: ${(error as Error).message}`));
       }
@@ -516,7 +526,11 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     }
     if (child.seen.has(role as Role)) {
       socket.destroy();
-      fail(new Error("a nonce was used a second time: somebody in this guest pretends to be another attempt"));
+      fail(
+        new Error(
+          "a nonce was used a second time: somebody in this guest pretends to be another attempt",
+        ),
+      );
       return;
     }
     if (performance.now() - child.since > nonceLifeMs) {
@@ -531,13 +545,19 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   }
 
   function onExit(exit: Exit): void {
-    over(exit.signal === null ? `it exited with ${String(exit.code)}` : `it was ended by ${exit.signal}`);
+    over(
+      exit.signal === null
+        ? `it exited with ${String(exit.code)}`
+        : `it was ended by ${exit.signal}`,
+    );
     for (const child of children.values()) childGone(child, { ...exit });
   }
 
   function fail(error: Error): void {
     if (state === "over") return;
-    onProblem(`The ${key.kind} guest of ${key.tenant} ${plain(error.message)}. ${lastWords()}`.trim());
+    onProblem(
+      `The ${key.kind} guest of ${key.tenant} ${plain(error.message)}. ${lastWords()}`.trim(),
+    );
     over(error.message);
   }
 
@@ -653,6 +673,9 @@ function commandOf(options: WarmGuestOptions, at: Place): readonly string[] {
     join(at.program, program.entry),
     ...["--socket", at.socket, "--bundle", at.bundle, "--dags-folder", dagsFolder],
     ...["--work", at.work, "--kind", purpose],
+    ...(key.kind === "node" && key.environment.dir !== undefined
+      ? ["--environment", key.environment.dir]
+      : []),
   ];
 }
 

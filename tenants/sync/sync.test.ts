@@ -35,6 +35,7 @@ import { createHosted, hostedDir } from "../source/hosted-repository.ts";
 import { serveGit } from "../source/serve-git.ts";
 import { answerPush } from "./answer-push.ts";
 import { ensureBundle } from "./ensure-bundle.ts";
+import { forgetRepository } from "./forget-repository.ts";
 import { receiveWebhook } from "./receive-webhook.ts";
 import { runSyncs, type Syncs } from "./run-syncs.ts";
 import { type DeployResult, type SyncDeps, syncRepository } from "./sync-repository.ts";
@@ -597,6 +598,24 @@ test("checkouts that nothing references are removed, those of unfinished runs ar
   ).toEqual([commits[0] ?? "", ...commits.slice(3)].toSorted());
 });
 
+test("a run of long ago that is to run again as it was has its checkout made anew", async () => {
+  const first = push({ "dags/a.py": py("dag a") });
+  await sync();
+  await database.owner`
+    insert into airlock.dag_run (tenant, dag_id, run_id, run_type, run_after, state, version, repository, commit, path, environment)
+    values ('acme', 'a', 'r', 'manual', now(), 'success', 1, 'pipelines', ${first}, 'dags/a.py', 'default')`;
+  for (let i = 0; i < 7; i++) {
+    push({ "dags/a.py": py(`dag a schedule=${i}`) });
+    await sync();
+  }
+  const dir = join(folders.bundles, "acme/pipelines", first);
+  expect(existsSync(dir)).toBe(false);
+  expect(await ensureBundle(acme, pipelines, known.commit(first), deps)).toMatchObject({
+    ok: true,
+  });
+  expect(readFileSync(join(dir, "dags/a.py"), "utf8")).toBe(py("dag a"));
+});
+
 test("a checkout that this machine lost is made again for the runs that pin it", async () => {
   const first = push({ "dags/a.py": py("dag a") });
   await sync();
@@ -635,6 +654,17 @@ test("an external checkout is made again by its commit, though the branch has mo
   await removeTree(folders.bundles);
   expect(await ensureBundle(acme, external, known.commit(first), deps)).toMatchObject({ ok: true });
   await server.close();
+});
+
+test("a repository that is forgotten leaves its DAGs' history and nothing on disk", async () => {
+  await deploy({ "dags/a.py": py("dag a") });
+  expect(await forgetRepository(acme, pipelines, deps)).toBe(true);
+  expect(await forgetRepository(acme, pipelines, deps)).toBe(false);
+  expect(await liveDags()).toEqual(["a v1 retired dags/a.py"]);
+  expect(existsSync(hosted)).toBe(false);
+  expect(
+    existsSync(join(folders.bundles, "acme/pipelines", git(author, ["rev-parse", "HEAD"]))),
+  ).toBe(false);
 });
 
 test("a sync that was killed leaves a deploy that the next one closes", async () => {
@@ -692,11 +722,9 @@ test("a push over HTTP reads its outcome in remote: lines", async () => {
 });
 
 test("a push does not wait longer than it should, and the sync goes on", async () => {
-  let finish: () => void = () => undefined;
+  const finish = Promise.withResolvers<void>();
   environment = async () => {
-    await new Promise<void>((resolve) => {
-      finish = resolve;
-    });
+    await finish.promise;
     return good({ hash: "default", interpreter: "/usr/bin/python3" });
   };
   push({ "dags/a.py": py("dag a") });
@@ -717,21 +745,18 @@ test("a push does not wait longer than it should, and the sync goes on", async (
     expect(lines).toEqual([
       "still at work after 0 s; follow it: airlock deploys list acme/pipelines",
     ]);
-    finish();
+    finish.resolve();
     await until(async () => (await liveDags()).length === 1);
   });
 });
 
 test("a push that another process takes up is answered from its row", async () => {
   push({ "dags/a.py": py("dag a") });
-  let release: () => void = () => undefined;
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  const held = Promise.withResolvers<void>();
   const other = {
     ...depsOf(randomUUID()),
     ensureEnvironment: async () => {
-      await held;
+      await held.promise;
       return good({ hash: "default", interpreter: "/x" });
     },
   };
@@ -756,7 +781,7 @@ test("a push that another process takes up is answered from its row", async () =
       ))
         lines.push(line);
     })();
-    release();
+    held.resolve();
     await answer;
     await theirs;
     expect(lines[0]).toMatch(/live in \d+ ms: 1 DAG|already live/);

@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/no-unsafe-assignment -- answers are JSON of any shape here */
 /**
  * A served API on a database of its own: two tenants with things of the same names, people of every role, and
  * doors (runs, sources) that remember what was asked of them.
@@ -10,10 +11,9 @@ import { bad, good } from "../../platform/model/answer.ts";
 import type { DagSpec, TaskSpec } from "../../platform/model/dag-spec.ts";
 import { known } from "../../platform/model/ids.ts";
 import { sealConnection } from "../../platform/secrets/connection-value.ts";
-import { deriveKeys } from "../../platform/secrets/derive-key.ts";
 import { type Keyring, openKeyring } from "../../platform/secrets/keyring.ts";
 import { hashPassword } from "../../platform/secrets/passwords.ts";
-import { readPlatformKeys } from "../../platform/secrets/platform-keys.ts";
+import { deriveKeys, readPlatformKeys } from "../../platform/secrets/platform-keys.ts";
 import { addConnection } from "../../platform/store/connections.ts";
 import { addAssignment, addRule } from "../../platform/store/grants.ts";
 import { openStore, type Store } from "../../platform/store/open.ts";

@@ -29,14 +29,17 @@ for (const file of stories)
 
 function replay(text: string): string {
   let run: RunInMemory | undefined;
-  const stanzas = text.trim().split(/\n\n+/).map((stanza) => {
-    const command = (stanza.split(/^----$/m)[0] ?? "").trimEnd();
-    const lines = command.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-    let answer: string[] = [];
-    if (lines[0]?.startsWith("dag")) run = declare(lines);
-    else if (run && lines[0]) answer = obey(run, lines[0]);
-    return [command, "----", ...answer].join("\n");
-  });
+  const stanzas = text
+    .trim()
+    .split(/\n\n+/)
+    .map((stanza) => {
+      const command = (stanza.split(/^----$/m)[0] ?? "").trimEnd();
+      const lines = command.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+      let answer: string[] = [];
+      if (lines[0]?.startsWith("dag")) run = declare(lines);
+      else if (run && lines[0]) answer = obey(run, lines[0]);
+      return [command, "----", ...answer].join("\n");
+    });
   return `${stanzas.join("\n\n")}\n`;
 }
 
@@ -58,7 +61,10 @@ function declare([head = "", ...lines]: readonly string[]): RunInMemory {
     else
       tasks.push({
         task_id: id,
-        downstream: right.split(",").map((one) => one.trim()).filter((one) => one !== ""),
+        downstream: right
+          .split(",")
+          .map((one) => one.trim())
+          .filter((one) => one !== ""),
         retries: Number(option["retries"] ?? 0),
         retry_delay_s: Number(option["delay"] ?? 60),
         ...(option["rule"] === undefined ? {} : { trigger_rule: option["rule"] }),
@@ -94,8 +100,12 @@ function obey(run: RunInMemory, line: string): string[] {
   const [verb = "", name = ""] = words;
   const option = readOptions(words);
   const atMs = Number(option["at"] ?? 0) * 1000;
-  const list = (key: string): string[] | undefined => option[key]?.split(",").filter((one) => one !== "");
-  const ref = { ...keyOf(name), try_number: Number(words.find((one) => one.startsWith("#"))?.slice(1) ?? 1) };
+  const list = (key: string): string[] | undefined =>
+    option[key]?.split(",").filter((one) => one !== "");
+  const ref = {
+    ...keyOf(name),
+    try_number: Number(words.find((one) => one.startsWith("#"))?.slice(1) ?? 1),
+  };
   const turn = (event: RunEvent): string[] => describe(run.turn([event], atMs));
   switch (verb) {
     case "start":
@@ -157,15 +167,23 @@ function obey(run: RunInMemory, line: string): string[] {
       return turn({ kind: "run_marked", state: "failed", reason: "stopped" });
     case "show": {
       const found = recount(run.dag, run.instances());
-      expect([run.run.unfinished, run.run.failed_leaves]).toEqual([found.unfinished, found.failedLeaves]);
-      return run.instances().map((row) => `${nameOf(row)} ${row.state ?? "none"} #${row.try_number}`);
+      expect([run.run.unfinished, run.run.failed_leaves]).toEqual([
+        found.unfinished,
+        found.failedLeaves,
+      ]);
+      return run
+        .instances()
+        .map((row) => `${nameOf(row)} ${row.state ?? "none"} #${row.try_number}`);
     }
     default:
       throw new Error(`unknown command ${line}`);
   }
 }
 
-function claimIfScheduled(run: RunInMemory, ref: InstanceKey & { readonly try_number: number }): void {
+function claimIfScheduled(
+  run: RunInMemory,
+  ref: InstanceKey & { readonly try_number: number },
+): void {
   const row = run.instance(ref);
   if (row?.state !== "scheduled" || row.try_number !== ref.try_number) return;
   run.move(ref, "scheduled", "queued");
@@ -174,7 +192,8 @@ function claimIfScheduled(run: RunInMemory, ref: InstanceKey & { readonly try_nu
 
 function describe(decisions: RunDecisions): string[] {
   const created = decisions.created.map(
-    (row) => `${nameOf(row)} created ${row.state ?? "none"}${row.try_number > 0 ? ` #${row.try_number}` : ""}`,
+    (row) =>
+      `${nameOf(row)} created ${row.state ?? "none"}${row.try_number > 0 ? ` #${row.try_number}` : ""}`,
   );
   const changed = decisions.states.map((change) => {
     const marks = [
@@ -190,7 +209,9 @@ function describe(decisions: RunDecisions): string[] {
     ...changed,
     ...decisions.timers.map((t) => `${nameOf(t)} ${t.timer} at ${t.due_ms / 1000}`),
     ...(decisions.run && decisions.run.from !== decisions.run.state
-      ? [`run ${decisions.run.from} > ${decisions.run.state}${decisions.run.ended ? ` (${decisions.run.ended})` : ""}`]
+      ? [
+          `run ${decisions.run.from} > ${decisions.run.state}${decisions.run.ended ? ` (${decisions.run.ended})` : ""}`,
+        ]
       : []),
   ];
 }

@@ -13,6 +13,7 @@ import {
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
 import { namePattern, type SignIn } from "../identify.ts";
+import { isGiven } from "../is-given.ts";
 import { conflict, forbidden, HttpProblem, invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 
@@ -64,7 +65,7 @@ export const peopleEndpoints = (signIn: SignIn): readonly Endpoint[] => [
     },
     async (ask) => {
       const { name, display_name, email, password } = ask.body;
-      const hash = password == null ? null : await hashNew(password);
+      const hash = !isGiven(password) ? null : await hashNew(password);
       const row = await ask.deps.store.system(async (tx) => {
         const made = await addPerson(tx, {
           name,

@@ -4,6 +4,7 @@ import { done } from "../airflow/deeds.ts";
 import type { Deploy, Repository } from "../deps.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { pageOf, paging, text } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 
@@ -80,7 +81,7 @@ export const repositoryEndpoints: readonly Endpoint[] = [
       const name = readRepositoryId(body.name);
       if (!name.ok) throw invalid("name", name.problem.message);
       ask.must("repo.write", `repo:${name.value}`);
-      if (body.credentials != null && body.url == null)
+      if (isGiven(body.credentials) && !isGiven(body.url))
         throw invalid("credentials", "credentials are for a repository with a url");
       const { credentials } = body;
       const made = await ask.deps.sources.createRepository(ask.tenant, {
@@ -88,15 +89,14 @@ export const repositoryEndpoints: readonly Endpoint[] = [
         url: body.url ?? undefined,
         branch: body.branch ?? undefined,
         path: body.path ?? undefined,
-        credentials:
-          credentials == null
-            ? undefined
-            : "token" in credentials
-              ? {
-                  token: credentials.token,
-                  ...(credentials.username === undefined ? {} : { username: credentials.username }),
-                }
-              : credentials,
+        credentials: !isGiven(credentials)
+          ? undefined
+          : "token" in credentials
+            ? {
+                token: credentials.token,
+                ...(credentials.username === undefined ? {} : { username: credentials.username }),
+              }
+            : credentials,
       });
       if (!made.ok && made.problem.field !== undefined)
         throw invalid(made.problem.field, made.problem.message);

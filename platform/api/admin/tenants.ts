@@ -11,6 +11,7 @@ import {
 } from "../../store/tenants.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { knowsTenant } from "../knows-tenant.ts";
 import { conflict, invalid, notFound } from "../problem.ts";
 import { json } from "../reply.ts";
@@ -121,7 +122,7 @@ export const tenantEndpoints: readonly Endpoint[] = [
         });
         if (!changed) throw notFound();
         await ask.audit(tx, "platform.write", `tenant:${name.value}`, {
-          changed: Object.entries(body).flatMap(([key, value]) => (value == null ? [] : [key])),
+          changed: Object.entries(body).flatMap(([key, value]) => (!isGiven(value) ? [] : [key])),
         });
         return changed;
       });

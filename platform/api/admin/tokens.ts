@@ -6,6 +6,7 @@ import { getTenant } from "../../store/tenants.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
 import type { SignIn } from "../identify.ts";
+import { isGiven } from "../is-given.ts";
 import { knowsTenant } from "../knows-tenant.ts";
 import { forbidden, invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
@@ -69,10 +70,10 @@ export const tokenEndpoints = (signIn: SignIn): readonly Endpoint[] => [
       const issued = await signIn.issueToken({
         kind: "api",
         person: ask.asker.name,
-        tenant: body.tenant == null ? null : await tenantOf(ask, body.tenant),
+        tenant: !isGiven(body.tenant) ? null : await tenantOf(ask, body.tenant),
         scopes: body.scopes ?? null,
         name: body.name,
-        seconds: body.expires_in_days == null ? undefined : body.expires_in_days * 86_400,
+        seconds: !isGiven(body.expires_in_days) ? undefined : body.expires_in_days * 86_400,
       });
       await ask.deps.store.system((tx) =>
         ask.audit(tx, "token.write", `token:${issued.row.id}`, { made: true, name: body.name }),

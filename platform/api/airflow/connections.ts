@@ -17,6 +17,7 @@ import {
 } from "../../store/connections.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { manyTexts, orderOf, pageOf, paging, pattern, text } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { conflict, invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 import { api } from "./base.ts";
@@ -146,7 +147,7 @@ export const connectionEndpoints: readonly Endpoint[] = [
     },
     async (ask) => {
       const name = ask.params["connection_id"] ?? "";
-      if (ask.body.connection_id != null && ask.body.connection_id !== name)
+      if (isGiven(ask.body.connection_id) && ask.body.connection_id !== name)
         throw invalid(
           "connection_id",
           "The connection_id in the request body does not match the URL parameter",

@@ -84,7 +84,7 @@ const toImportError = (error: ImportError): z.output<typeof shapes.importError> 
     `${error.path}${error.line === null ? "" : `:${error.line}`}: ${error.message}`,
 });
 
-const keyOf = (error: ImportError, by: string | undefined): string | number => {
+const keyOf = (error: ImportError, by = "id"): string | number => {
   switch (by) {
     case "timestamp":
       return error.at.getTime();

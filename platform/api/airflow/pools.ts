@@ -11,6 +11,7 @@ import {
 } from "../../store/pools.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { manyTexts, orderOf, pageOf, paging, pattern, text } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { badRequest, conflict, invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 import { api } from "./base.ts";
@@ -125,7 +126,7 @@ export const poolEndpoints: readonly Endpoint[] = [
     async (ask) => {
       const name = ask.params["pool_name"] ?? "";
       const sent = ask.body.pool ?? ask.body.name;
-      if (sent != null && sent !== name)
+      if (isGiven(sent) && sent !== name)
         throw invalid(
           "pool",
           "Invalid body, pool name from request body doesn't match uri parameter",

@@ -18,6 +18,7 @@ import {
   time,
   whole,
 } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { badRequest, invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 import { api } from "./base.ts";
@@ -135,12 +136,12 @@ export const runEndpoints: readonly Endpoint[] = [
     async (ask) => {
       const { body } = ask;
       const dag_id = ask.params["dag_id"] ?? "";
-      if ((body.data_interval_start == null) !== (body.data_interval_end == null))
+      if (!isGiven(body.data_interval_start) !== !isGiven(body.data_interval_end))
         throw invalid(
           "data_interval_start",
           "Either both data_interval_start and data_interval_end must be provided or both must be None",
         );
-      if (body.dag_run_id != null) {
+      if (isGiven(body.dag_run_id)) {
         const read = readRunId(body.dag_run_id);
         if (!read.ok) throw invalid("dag_run_id", read.problem.message);
       }
@@ -193,7 +194,7 @@ export const runEndpoints: readonly Endpoint[] = [
       const dag_id = ask.params["dag_id"] ?? "";
       const { tenant } = ask;
       const changes = masked(ask.body, ask.query.update_mask, ["state", "note"]);
-      if (changes.state != null) {
+      if (isGiven(changes.state)) {
         if (changes.state === "queued") ask.must("run.clear", `dag:${dag_id}`);
         done(
           await ask.deps.runs.markRun(tenant, {
@@ -348,7 +349,7 @@ export const bodyPage = (body: {
   page_limit?: number | null | undefined;
   page_offset?: number | null | undefined;
 }): { limit: number; offset: number } => ({
-  limit: Math.min(body.page_limit == null || body.page_limit === 0 ? 100 : body.page_limit, 100),
+  limit: Math.min(!isGiven(body.page_limit) || body.page_limit === 0 ? 100 : body.page_limit, 100),
   offset: body.page_offset ?? 0,
 });
 
@@ -356,7 +357,7 @@ export const bodyOrder = (
   raw: string | null | undefined,
   keys: readonly string[],
 ): readonly { by: string; descending: boolean }[] =>
-  raw == null ? [] : orderOf({ limit: 0, offset: 0, order_by: [raw] }, keys);
+  !isGiven(raw) ? [] : orderOf({ limit: 0, offset: 0, order_by: [raw] }, keys);
 
 /** Of the fields that were sent, those that `update_mask` names (without one: all). */
 export function masked<B extends Record<string, unknown>>(

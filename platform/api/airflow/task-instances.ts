@@ -13,6 +13,7 @@ import {
 } from "../../store/read-runs.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { many, manyTexts, orderOf, pageOf, paging, pattern, text, time, whole } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { badRequest, invalid, notFound } from "../problem.ts";
 import { json } from "../reply.ts";
 import { api } from "./base.ts";
@@ -296,16 +297,16 @@ export const taskInstanceEndpoints: readonly Endpoint[] = [
       const { body } = ask;
       const dag_id = ask.params["dag_id"] ?? "";
       if (!(await ask.tx((tx) => getDag(tx, dag_id)))) throw noSuchDag(dag_id);
-      if (body.dag_run_id != null) await runOf(ask, body.dag_run_id);
+      if (isGiven(body.dag_run_id)) await runOf(ask, body.dag_run_id);
       const reaches = body.include_future || body.include_past;
-      if (body.dag_run_id == null && reaches)
+      if (!isGiven(body.dag_run_id) && reaches)
         throw invalid("dag_run_id", "Cannot use include_past or include_future without dag_run_id");
-      if (body.start_date != null && body.end_date != null && body.start_date > body.end_date)
+      if (isGiven(body.start_date) && isGiven(body.end_date) && body.start_date > body.end_date)
         throw invalid("end_date", "end_date must not be before start_date");
       const cleared = done(
         await ask.deps.runs.clearInstances(ask.tenant, {
           dag_id,
-          run_ids: body.dag_run_id == null ? undefined : [body.dag_run_id],
+          run_ids: !isGiven(body.dag_run_id) ? undefined : [body.dag_run_id],
           start_date: body.start_date ?? undefined,
           end_date: body.end_date ?? undefined,
           tasks: body.task_ids?.map((raw) =>
@@ -500,7 +501,7 @@ async function patchReply(
   const { include_downstream, include_future, include_past, include_upstream } = ask.body;
   const changes = masked(ask.body, ask.query.update_mask, ["new_state", "note"]);
   let touched = [{ run_id: run.run_id, task_id, map_index: mapIndexOf ?? -1 }];
-  if (changes.new_state != null)
+  if (isGiven(changes.new_state))
     touched = [
       ...done(
         await ask.deps.runs.markInstances(ask.tenant, {

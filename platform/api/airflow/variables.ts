@@ -11,6 +11,7 @@ import {
 } from "../../store/variables.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { manyTexts, orderOf, pageOf, paging, pattern, text } from "../fields.ts";
+import { isGiven } from "../is-given.ts";
 import { conflict, HttpProblem, invalid, notFound } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 import { api } from "./base.ts";
@@ -121,7 +122,7 @@ export const variableEndpoints: readonly Endpoint[] = [
     },
     async (ask) => {
       const key = ask.params["variable_key"] ?? "";
-      if (ask.body.key != null && ask.body.key !== key)
+      if (isGiven(ask.body.key) && ask.body.key !== key)
         throw invalid("key", "Invalid body, key from request body doesn't match uri parameter");
       return json(
         200,

@@ -23,8 +23,12 @@ export async function become(
   fork: Fork,
   onLost: (error: Error) => void,
 ): Promise<Line> {
-  for (const name of Object.keys(process.env)) Reflect.deleteProperty(process.env, name);
-  Object.assign(process.env, fork.env);
+  // On top of what the sandbox gave, which is little; without a PATH no task could start a program.
+  Object.assign(
+    process.env,
+    { PATH: process.env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" },
+    fork.env,
+  );
   process.chdir(fork.cwd);
   // Subprocesses inherit an empty standard input, not our control channel. (Destroying the stream does not close 0.)
   process.stdin.destroy();

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, expect, test } from "vitest";
+import { readDagSpec } from "../../../platform/model/read-dag-spec.ts";
 
 const run = promisify(execFile);
 const here = import.meta.dirname;
@@ -37,6 +38,24 @@ test.each(suites)("the Python suite %s holds", { timeout: 180_000 }, async (suit
     throw new Error(`${suite}:\n${stderrOf(problem)}`, { cause: problem });
   });
   expect(said.stderr).toMatch(/Ran [1-9]\d* tests? in [\d.]+s\s+OK$/m);
+});
+
+test("the house reads every spec of the corpus, and finds nothing to settle", {
+  timeout: 60_000,
+}, async () => {
+  const said = await run(python, ["print_specs.py"], {
+    cwd: join(here, "tests"),
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  const specs: unknown = JSON.parse(said.stdout);
+  if (!Array.isArray(specs)) throw new Error("no list of specs");
+  expect(specs.length).toBeGreaterThan(25);
+  for (const spec of specs) {
+    const answer = readDagSpec(spec);
+    if (!answer.ok) throw new Error(JSON.stringify(answer.problem));
+    expect(answer.value).toMatchObject(spec);
+  }
 });
 
 test("the guest is small and quickly there", { timeout: 60_000 }, async () => {

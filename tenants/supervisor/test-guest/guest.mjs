@@ -21,7 +21,10 @@ const pack = (v) => {
   if (typeof v === "string") return text(v);
   if (Array.isArray(v)) return Buffer.concat([Buffer.from([0x90 | v.length]), ...v.map(pack)]);
   const e = Object.entries(v);
-  return Buffer.concat([Buffer.from([0x80 | e.length]), ...e.flatMap(([k, x]) => [text(k), pack(x)])]);
+  return Buffer.concat([
+    Buffer.from([0x80 | e.length]),
+    ...e.flatMap(([k, x]) => [text(k), pack(x)]),
+  ]);
 };
 const frame = (v) => {
   const b = pack(v);
@@ -42,7 +45,9 @@ process.stdin.on("data", (chunk) => {
     const body = held.subarray(4, 4 + held.readUInt32BE(0)).toString("latin1");
     held = held.subarray(4 + held.readUInt32BE(0));
     if (body.includes("preload"))
-      process.stdout.write(frame({ type: "ready", pid: process.pid, preloaded: [], skipped: [], versions: {} }));
+      process.stdout.write(
+        frame({ type: "ready", pid: process.pid, preloaded: [], skipped: [], versions: {} }),
+      );
     const nonce = /[0-9a-f]{32}/.exec(body)?.[0];
     if (body.includes("fork") && nonce) become(nonce);
   }
@@ -55,7 +60,8 @@ function become(nonce) {
   const out = hello(nonce, "stdout");
   hello(nonce, "stderr");
   comms.once("data", (first) => {
-    const code = /code(?:\xda..|\xd9.|[\xa0-\xbf])([^]*?)\/\/END/s.exec(first.toString("latin1"))?.[1] ?? "";
+    const code =
+      /code(?:\xda..|\xd9.|[\xa0-\xbf])([^]*?)\/\/END/s.exec(first.toString("latin1"))?.[1] ?? "";
     comms.write(frame([0, { type: "TaskStarted" }]));
     new Function("out", "process", code)(out, process);
     out.end();

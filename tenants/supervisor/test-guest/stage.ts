@@ -16,7 +16,12 @@ import type {
 import { known } from "../../../platform/model/ids.ts";
 import type { Json } from "../../../platform/model/json.ts";
 import { openSandbox, type Sandbox, type SandboxOptions } from "../../sandbox/open-sandbox.ts";
-import { type GuestEvent, type GuestsOptions, type OpenGuests, openGuests } from "../open-guests.ts";
+import {
+  type GuestEvent,
+  type GuestsOptions,
+  type OpenGuests,
+  openGuests,
+} from "../open-guests.ts";
 
 export const roomy: GuestLimits = {
   memoryBytes: 256 << 20,
@@ -40,7 +45,10 @@ export type Stage = {
   key(changes?: Partial<GuestKey>, limits?: Partial<GuestLimits>): GuestKey;
   /** Runs Python code as a task. */
   run(code: string, how?: How): Promise<Told>;
-  parse(files: { readonly [path: string]: string }, limits?: Partial<GuestLimits>): Promise<ParsedFile[]>;
+  parse(
+    files: { readonly [path: string]: string },
+    limits?: Partial<GuestLimits>,
+  ): Promise<ParsedFile[]>;
   close(): Promise<void>;
 };
 
@@ -115,7 +123,11 @@ export async function setStage(
     folder,
     key,
     run: async (code, how = {}) => {
-      const told = { lines: [] as LogLine[], xcoms: new Map<string, Json>(), artifacts: [] as { name: string; text: string }[] };
+      const told = {
+        lines: [] as LogLine[],
+        xcoms: new Map<string, Json>(),
+        artifacts: [] as { name: string; text: string }[],
+      };
       const used = how.key ?? (how.limits === undefined ? shared : key({}, how.limits));
       attempts += 1;
       const outcome = await guests.run(

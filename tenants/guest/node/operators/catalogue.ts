@@ -3,10 +3,8 @@ import type { AttemptStart } from "../../../../platform/model/guest.ts";
 import type { Context } from "../../sdk/author-types.ts";
 import type { Line } from "../line.ts";
 import type { Imports } from "../load-author-file.ts";
-import { lookAtHttp, requestHttp } from "./http.ts";
 import { runNode } from "./node.ts";
 import { runBash, runPython } from "./process.ts";
-import { runSql } from "./sql.ts";
 
 export type OperatorTools = {
   readonly line: Line;
@@ -24,12 +22,16 @@ export type Operation = OperatorTools & {
 /** Arguments are resolved and rendered; each deed reads them with its own checks. */
 export type Operate = (args: unknown, operation: Operation) => Promise<unknown>;
 
+// The database driver and the template engine are loaded by the tasks that need them, not by every spare.
 export const operators: ReadonlyMap<string, Operate> = new Map<string, Operate>([
   ["bash", runBash],
   ["python", runPython],
   ["node", runNode],
-  ["http", requestHttp],
-  ["http.sensor", lookAtHttp],
-  ["sql", runSql],
+  ["http", async (args, operation) => (await import("./http.ts")).requestHttp(args, operation)],
+  [
+    "http.sensor",
+    async (args, operation) => (await import("./http.ts")).lookAtHttp(args, operation),
+  ],
+  ["sql", async (args, operation) => (await import("./sql.ts")).runSql(args, operation)],
   ["empty", async () => undefined],
 ]);

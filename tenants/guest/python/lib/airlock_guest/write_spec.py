@@ -137,7 +137,8 @@ def _timetable(dag: DAG, level: str, warnings: list[dict]) -> dict:
         warnings.append(_warning(dag, "schedules of assets do not start runs yet", "give a cron expression beside, or trigger it"))
         return {"kind": "none"}
     if hasattr(schedule, "days") and hasattr(schedule, "seconds"):
-        return {"kind": "delta", "seconds": seconds_of(schedule)}
+        # As with cron: from 3 on a run is about the moment it fires at, before about the time since the last.
+        return {"kind": "delta", "seconds": seconds_of(schedule), **({"interval_s": 0} if level == "3" else {})}
     raise ValueError(f"schedule of {dag.dag_id} is a {type(schedule).__name__}, which is no schedule")
 
 

@@ -132,6 +132,9 @@ class DeltaTriggerTimetable(DeltaDataIntervalTimetable):
         super().__init__(delta)
         self.interval = interval
 
+    def spec(self):
+        return {**super().spec(), "interval_s": seconds_of(self.interval)}
+
 
 class MultipleCronTriggerTimetable(Timetable):
     def __init__(self, *crons, timezone="UTC", interval=dt.timedelta(), run_immediately=False):

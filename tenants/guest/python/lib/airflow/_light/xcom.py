@@ -28,8 +28,8 @@ def to_wire(value, depth=0):
     if isinstance(value, str):
         return str(value.value) if hasattr(value, "value") else str(value)
     if isinstance(value, int):
-        # JSON readers lose what does not fit into 64 bits.
-        return int(value) if -(2**63) <= value < 2**63 else _wrap("builtins.int", str(int(value)))
+        # JSON readers round what is beyond 53 bits.
+        return int(value) if abs(value) < 2**53 else _wrap("builtins.int", str(int(value)))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _wrap("builtins.float", str(float(value)))
     if depth > _depth_max:

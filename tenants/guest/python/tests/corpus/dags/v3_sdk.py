@@ -18,7 +18,6 @@ from airflow.sdk import DAG, Asset, Label, Param, TaskGroup, TriggerRule, chain,
     },
     max_active_tasks=5,
     max_consecutive_failed_dag_runs=4,
-    fail_fast=True,
     tags={"b", "a"},
 )
 def build():
