@@ -1,6 +1,6 @@
 /**
  * The sample tenants as the platform runs them: their files through the real guests in the real sandbox, every
- * DAG to its end by the real engine over memory, against a real Postgres and a board that echoes.
+ * DAG to its end as `airlock run` does it, against a real Postgres and a board that echoes.
  */
 import {
   chmodSync,
@@ -13,25 +13,17 @@ import {
 } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { basename, join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { compileDag } from "../../platform/engine/compile-dag.ts";
-import { RunInMemory } from "../../platform/engine/run-in-memory.ts";
-import type { DagSpec, GuestKind, TaskSpec } from "../../platform/model/dag-spec.ts";
-import type {
-  AttemptHost,
-  AttemptOutcome,
-  GuestKey,
-  ParsedFile,
-  ParseHost,
-  XComRef,
-} from "../../platform/model/guest.ts";
+import { checkParams } from "../../platform/local/check-params.ts";
+import { Results } from "../../platform/local/keep-results.ts";
+import { runDag } from "../../platform/local/run-dag.ts";
+import type { DagSpec, GuestKind } from "../../platform/model/dag-spec.ts";
+import type { GuestKey, ParsedFile, ParseHost } from "../../platform/model/guest.ts";
 import { known } from "../../platform/model/ids.ts";
-import type { Json, JsonObject } from "../../platform/model/json.ts";
+import type { JsonObject } from "../../platform/model/json.ts";
 import { readDagSpec } from "../../platform/model/read-dag-spec.ts";
-import type { AttemptRef, InstanceRow, RunEvent } from "../../platform/model/run.ts";
 import { ensureSampleDatabase } from "../../platform/store/sample-database.ts";
 import { type Environments, openEnvironments } from "../environments/open-environments.ts";
 import { bundleGuest } from "../guest/node/bundle-guest.ts";
@@ -47,6 +39,22 @@ const dagFiles = {
   globex: ["dags/bikes_daily.dag.ts", "dags/bikes_now.dag.ts"],
   initech: ["dags/air_now.dag.yaml", "dags/air_quality.dag.yaml"],
 } as const;
+/** The page that a run draws, and something that must be on it. */
+const reports: Readonly<Record<string, { readonly name: string; readonly shows: RegExp }>> = {
+  "dags/orders_etl.py": { name: "orders.html", shows: /<svg[^]*Altstadt[^]*EUR/ },
+  "dags/stock_check.py": {
+    name: "stock.txt",
+    shows: /counted on 2026-09-15, next look on 2026-09-16/,
+  },
+  "dags/bikes_daily.dag.ts": { name: "bikes.html", shows: /<svg[^]*Lake path counted most/ },
+  "dags/air_quality.dag.yaml": { name: "air.html", shows: /<svg[^]*Motorway bridge/ },
+};
+/** What the message board hears of a run. */
+const told: Readonly<Record<string, readonly string[]>> = {
+  "dags/bikes_now.dag.ts": ["bikes"],
+  "dags/air_now.dag.yaml": ["air"],
+  "dags/air_quality.dag.yaml": ["air"],
+};
 
 let stage: Stage;
 beforeAll(async () => {
@@ -91,15 +99,20 @@ describe.each(folders)("%s", (folder) => {
   test.each(dagFiles[folder])(
     "%s runs to success",
     async (file) => {
+      stage.heard.length = 0;
       const ran = await stage.run(folder, file, {});
       expect(ran.failures).toEqual([]);
       expect(ran.state).toBe("success");
+      const report = reports[file];
+      if (report !== undefined) expect(ran.artifacts.get(report.name)).toMatch(report.shows);
+      const boards = told[file] ?? [];
+      expect(stage.heard).toMatchObject(boards.map((board) => ({ board })));
     },
     120_000,
   );
 });
 
-test("a second run leaves the same tables", async () => {
+test("a second run, by the other branch, leaves the same tables", async () => {
   const before = await stage.tables();
   expect(Object.keys(before).toSorted()).toEqual([
     "air_days",
@@ -107,13 +120,26 @@ test("a second run leaves the same tables", async () => {
     "bikes_per_day",
     "orders_by_district",
   ]);
-  for (const [folder, file] of [
-    ["acme", "dags/orders_etl.py"],
-    ["globex", "dags/bikes_daily.dag.ts"],
-    ["initech", "dags/air_quality.dag.yaml"],
-    ["initech", "dags/air_now.dag.yaml"],
-  ] as const)
-    expect((await stage.run(folder, file, {})).state).toBe("success");
+  stage.heard.length = 0;
+  const orders = await stage.run("acme", "dags/orders_etl.py", { report_from_eur: 9_000_000 });
+  expect(orders.instances).toMatchObject({
+    report: "skipped",
+    quiet_day: "success",
+    done: "success",
+  });
+  expect(orders.artifacts.size).toBe(0);
+  const bikes = await stage.run("globex", "dags/bikes_daily.dag.ts", { report: "never" });
+  expect(bikes.instances).toMatchObject({
+    report: "skipped",
+    no_report: "success",
+    done: "success",
+  });
+  const air = await stage.run("initech", "dags/air_quality.dag.yaml", { alarm_from: 99 });
+  expect(air.instances).toMatchObject({ alarm: "skipped", all_clear: "success", done: "success" });
+  expect(stage.heard).toEqual([]);
+  expect(await stage.run("initech", "dags/air_now.dag.yaml", {})).toMatchObject({
+    state: "success",
+  });
   expect(await stage.tables()).toEqual(before);
 }, 240_000);
 
@@ -133,34 +159,6 @@ test("orders_etl tries again after a failure, adds up one product, and draws its
   expect(ran.artifacts.get("orders.html")).toMatch(/<svg[^]*Altstadt[^]*EUR/);
 }, 120_000);
 
-test("orders_etl draws no report of a quiet day", async () => {
-  const ran = await stage.run("acme", "dags/orders_etl.py", { report_from_eur: 9_000_000 });
-  expect(ran.instances).toMatchObject({ report: "skipped", quiet_day: "success", done: "success" });
-  expect(ran.artifacts.size).toBe(0);
-}, 120_000);
-
-test("bikes_daily holds days against the rain in the run's params", async () => {
-  const dry = await stage.run("globex", "dags/bikes_daily.dag.ts", { wet_from_mm: 1000 });
-  expect(dry.artifacts.get("bikes.html")).toContain("Blue: 0 wet days");
-  const none = await stage.run("globex", "dags/bikes_daily.dag.ts", { report: "never" });
-  expect(none.instances).toMatchObject({
-    report: "skipped",
-    no_report: "success",
-    done: "success",
-  });
-}, 240_000);
-
-test("air_quality tells the board what is bad, and nothing when all is well", async () => {
-  stage.heard.length = 0;
-  const bad = await stage.run("initech", "dags/air_quality.dag.yaml", { alarm_from: 3 });
-  expect(bad.instances).toMatchObject({ alarm: "success", all_clear: "skipped" });
-  expect(stage.heard).toEqual([expect.objectContaining({ board: "air" })]);
-  expect(bad.artifacts.get("air.html")).toMatch(/<svg[^]*Motorway bridge/);
-  const well = await stage.run("initech", "dags/air_quality.dag.yaml", { no2_limit: 1000 });
-  expect(well.instances).toMatchObject({ alarm: "skipped", all_clear: "success", done: "success" });
-  expect(stage.heard).toHaveLength(1);
-}, 240_000);
-
 // ---- the stage --------------------------------------------------------------------------------------------
 
 type Folder = (typeof folders)[number];
@@ -168,7 +166,7 @@ type Ran = {
   readonly state: string;
   /** By task id, `task[index]` if mapped. */
   readonly instances: Readonly<Record<string, string | null>>;
-  /** Reasons of failed tries, in order. */
+  /** Why tries failed, in order. */
   readonly failures: readonly string[];
   /** Text by name. */
   readonly artifacts: ReadonlyMap<string, string>;
@@ -221,7 +219,7 @@ async function setStage(): Promise<Stage> {
       const bundle = await bundleOf(folder);
       const [spec] = (await parseFiles(guests, bundle, [file])).flatMap(specsOf);
       if (spec === undefined) throw new Error(`${file} has no DAG`);
-      return runToEnd({ spec, file, bundle, guests, conf });
+      return runToEnd({ spec, file, bundle, guests, conf, home });
     },
     async tables() {
       const names = await sql<{ name: string }[]>`
@@ -337,172 +335,57 @@ const specsOf = ({ path, dags }: ParsedFile): DagSpec[] =>
     return spec.value;
   });
 
-// ---- a run over memory ------------------------------------------------------------------------------------
-
 type Play = {
   readonly spec: DagSpec;
   readonly file: string;
   readonly bundle: Bundle;
   readonly guests: OpenGuests;
   readonly conf: JsonObject;
+  readonly home: string;
 };
 
-/** The engine decides, the guests run; retries wait for their time. */
-async function runToEnd(play: Play): Promise<Ran> {
-  const { spec } = play;
-  const run = new RunInMemory(compileDag(spec), {
-    dag_id: spec.dag_id,
-    run_id: known.run("manual__samples"),
-    run_type: "manual",
-    state: "queued",
-    logical_date_ms: logicalMs,
-    has_instances: false,
-    unfinished: 0,
-    failed_leaves: 0,
-  });
-  run.turn([{ kind: "run_started" }], Date.now());
+async function runToEnd({ spec, file, bundle, guests, conf, home }: Play): Promise<Ran> {
+  const { seed, keyOf } = bundle;
+  const params = checkParams(spec, conf);
+  if (!params.ok) throw new Error(params.problem);
+  const artifactsDir = mkdtempSync(join(home, "artifacts-"));
   const failures: string[] = [];
-  const artifacts = new Map<string, string>();
-  const xcoms = new Map<string, Json>();
-  while (run.run.state === "running") {
-    const ready = run.instances().filter(({ state }) => state === "scheduled");
-    const due = run.timers.splice(0);
-    if (ready.length === 0 && due.length === 0)
-      throw new Error("nothing can go on, but the run is not over");
-    for (const timer of due) {
-      await pause(Math.max(0, timer.due_ms - Date.now()));
-      run.turn([{ kind: "timer_fired", ...refOf(timer), timer: timer.timer }], Date.now());
-    }
-    // As many at once as a small machine has slots.
-    for (let at = 0; at < ready.length; at += 2)
-      await Promise.all(
-        ready.slice(at, at + 2).map(async (row) => {
-          run.move(row, "scheduled", "queued");
-          run.move(row, "queued", "running");
-          const outcome = await runTask(play, row, xcoms, artifacts);
-          if (outcome.kind === "failed") failures.push(outcome.reason);
-          run.turn([eventOf(row, outcome)], Date.now());
-        }),
-      );
-  }
-  return {
-    state: run.run.state,
-    failures,
-    artifacts,
-    instances: Object.fromEntries(run.instances().map((row) => [nameOf(row), row.state])),
-  };
-}
-
-const logicalMs = Date.UTC(2026, 8, 15, 6);
-const logical = new Date(logicalMs).toISOString();
-const nameOf = ({ task_id, map_index }: InstanceRow): string =>
-  map_index < 0 ? task_id : `${task_id}[${map_index}]`;
-const refOf = ({ task_id, map_index, try_number }: AttemptRef): AttemptRef => ({
-  task_id,
-  map_index,
-  try_number,
-});
-
-function eventOf(row: InstanceRow, outcome: AttemptOutcome): RunEvent {
-  const ref = refOf(row);
-  if (outcome.kind === "success")
-    return {
-      kind: "attempt_succeeded",
-      ...ref,
-      ...(outcome.skip === undefined ? {} : { skip: outcome.skip }),
-      ...(outcome.mapped_length === undefined ? {} : { mapped_length: outcome.mapped_length }),
-    };
-  if (outcome.kind === "skipped") return { kind: "attempt_skipped", ...ref };
-  if (outcome.kind === "failed")
-    return { kind: "attempt_failed", ...ref, retryable: outcome.retryable, reason: outcome.reason };
-  throw new Error(`${row.task_id} ended as ${outcome.kind}, which no sample does`);
-}
-
-async function runTask(
-  { spec, file, bundle, guests, conf }: Play,
-  row: InstanceRow,
-  xcoms: Map<string, Json>,
-  artifacts: Map<string, string>,
-): Promise<AttemptOutcome> {
-  const task = spec.tasks.find(({ task_id }) => task_id === row.task_id);
-  if (task === undefined || task.runs_in === "inline")
-    throw new Error(`${row.task_id} has no guest`);
-  const run = {
-    run_id: known.run("manual__samples"),
-    run_type: "manual",
-    logical_date: logical,
-    data_interval_start: logical,
-    data_interval_end: logical,
-    run_after: logical,
-    start_date: logical,
+  const ran = await runDag({
+    spec,
+    dagFile: file,
+    guests,
+    keyOf: async (kind) => keyOf(kind, spec.level),
     conf,
-    params: paramsOf(spec, conf),
-    clear_number: 0,
-  } as const;
-  return guests.run(
-    bundle.keyOf(task.runs_in, spec.level),
-    {
-      attempt: known.attempt(crypto.randomUUID()),
-      fence: 1,
-      dag_id: spec.dag_id,
-      task_id: row.task_id,
-      map_index: row.map_index,
-      try_number: row.try_number,
-      max_tries: row.max_tries,
-      dag_file: file,
-      queue: task.queue,
-      pool: task.pool,
-      priority_weight: task.priority_weight,
-      run,
-      push_length: isMappedOver(spec, task),
-      ...(task.payload === undefined ? {} : { payload: task.payload }),
+    params: params.value,
+    logicalDateMs: Date.UTC(2026, 8, 15, 6),
+    things: {
+      connections: new Map(seed.connections.map((one) => [one.conn_id, one])),
+      variables: new Map(seed.variables.map(({ key, value }) => [key, value])),
     },
-    attemptHost(bundle, xcoms, artifacts),
-    never,
-  );
-}
-
-const paramsOf = (spec: DagSpec, conf: JsonObject): JsonObject =>
-  Object.fromEntries(
-    Object.entries(spec.params).map(([name, { schema }]) => [
-      name,
-      conf[name] ?? schema["default"] ?? null,
-    ]),
-  );
-
-const isMappedOver = (spec: DagSpec, { task_id }: TaskSpec): boolean =>
-  spec.tasks.some(({ map }) =>
-    map?.sources.some((source) => source.kind === "task" && source.task_id === task_id),
-  );
-
-const xcomName = ({ task_id, map_index, key }: XComRef): string => `${task_id}/${key}/${map_index}`;
-
-function attemptHost(
-  { host }: Bundle,
-  xcoms: Map<string, Json>,
-  artifacts: Map<string, string>,
-): AttemptHost {
-  const all = ({ task_id, key }: Omit<XComRef, "map_index">): Json[] =>
-    [...xcoms]
-      .filter(([full]) => full.startsWith(`${task_id}/${key}/`))
-      .toSorted(([a], [b]) => Number(a.split("/").at(-1)) - Number(b.split("/").at(-1)))
-      .map(([, value]) => value);
+    results: new Results(),
+    artifactsDir,
+    concurrency: 2,
+    onEvent(event) {
+      if (event.kind === "state" && (event.state === "up_for_retry" || event.state === "failed"))
+        failures.push(event.reason ?? "");
+    },
+    signal: never,
+  });
   return {
-    ...host,
-    putVariable: () => Promise.reject(new Error("no sample sets a variable")),
-    deleteVariable: () => Promise.reject(new Error("no sample deletes a variable")),
-    getXCom: async (ref) => xcoms.get(xcomName(ref)),
-    listXComs: async (ref) => all(ref),
-    countXComs: async (ref) => all(ref).length,
-    setXCom: async (ref, value) => void xcoms.set(xcomName(ref), value),
-    deleteXCom: async (ref) => void xcoms.delete(xcomName(ref)),
-    setRenderedFields: async () => undefined,
-    setRenderedMapIndex: async () => undefined,
-    triggerDagRun: () => Promise.reject(new Error("no sample triggers another DAG")),
-    getDagRunState: async () => undefined,
-    getTaskStates: async () => ({}),
-    log: async () => undefined,
-    artifact: async (file) => void artifacts.set(file.name, readFileSync(file.path, "utf8")),
+    state: ran.state,
+    failures,
+    artifacts: new Map(
+      filesOf(artifactsDir).map((path) => [
+        basename(path),
+        readFileSync(join(artifactsDir, path), "utf8"),
+      ]),
+    ),
+    instances: Object.fromEntries(
+      ran.instances.map(({ task_id, map_index, state }) => [
+        map_index < 0 ? task_id : `${task_id}[${map_index}]`,
+        state,
+      ]),
+    ),
   };
 }
 
