@@ -16,7 +16,10 @@ export function explainPip(output: string, indexHosts: readonly string[]): PipPr
       output,
     )?.[1];
   const nothing = /No matching distribution found for ([^\s(]+)/.exec(output)?.[1];
-  if (unreachable !== undefined && (nothing !== undefined || /Could not (?:fetch|install)/.test(output)))
+  if (
+    unreachable !== undefined &&
+    (nothing !== undefined || /Could not (?:fetch|install)/.test(output))
+  )
     return {
       message: `The package index (${indexHosts.join(", ")}) could not be reached: ${unreachable}.`,
       hint: "Check the machine's network, PIP_INDEX_URL or pip.conf, proxy and certificate settings; then push again.",
@@ -34,7 +37,9 @@ export function explainPip(output: string, indexHosts: readonly string[]): PipPr
       ...about(name),
     };
   }
-  const python = /Package '([^']+)' requires a different Python: (\S+) not in '([^']+)'/.exec(output);
+  const python = /Package '([^']+)' requires a different Python: (\S+) not in '([^']+)'/.exec(
+    output,
+  );
   if (python !== null)
     return {
       message: `${python[1] ?? ""} needs Python ${python[3] ?? ""}, and this machine has ${python[2] ?? ""}.`,
@@ -48,7 +53,9 @@ export function explainPip(output: string, indexHosts: readonly string[]): PipPr
     return {
       message: `These requirements exclude each other: ${conflict.slice(0, 4).join("; ")}.`,
       hint: "Loosen one of the pins.",
-      ...(conflict[0] === undefined ? {} : about(/requested (\S+?)[=<>!~]/.exec(conflict[0])?.[1] ?? "")),
+      ...(conflict[0] === undefined
+        ? {}
+        : about(/requested (\S+?)[=<>!~]/.exec(conflict[0])?.[1] ?? "")),
     };
   }
   const hashes = /DO NOT MATCH THE HASHES/.test(output);
@@ -57,7 +64,9 @@ export function explainPip(output: string, indexHosts: readonly string[]): PipPr
       message: "A package of the index does not match the hash in the requirements.",
       hint: "Do not trust it: compare with the lock file's source, then write the hashes anew.",
     };
-  const unhashed = /In --require-hashes mode, all requirements must have[^:]*:\s*\n?\s*(\S+)/.exec(output)?.[1];
+  const unhashed = /In --require-hashes mode, all requirements must have[^:]*:\s*\n?\s*(\S+)/.exec(
+    output,
+  )?.[1];
   if (unhashed !== undefined)
     return {
       message: `With hashes every requirement needs one, and ${unhashed} has none.`,
@@ -73,7 +82,9 @@ export function explainPip(output: string, indexHosts: readonly string[]): PipPr
     };
   const building =
     /Failed (?:building|to build)(?: wheel for)? ['"]?([\w.-]+)/.exec(output)?.[1] ??
-    (/subprocess-exited-with-error|metadata-generation-failed/.test(output) ? lastNamed(output) : undefined);
+    (/subprocess-exited-with-error|metadata-generation-failed/.test(output)
+      ? lastNamed(output)
+      : undefined);
   if (building !== undefined)
     return {
       message: `The install code of ${building} failed: ${lastError(output)}`,
@@ -105,5 +116,10 @@ function lastError(output: string): string {
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("[notice]"));
   const errors = lines.filter((line) => /error|exception|cannot|failed/i.test(line));
-  return (errors.findLast((line) => /^\w*(?:Error|Exception|ERROR)\b/.test(line)) ?? errors.at(-1) ?? lines.at(-1) ?? "no word was left").slice(0, 500);
+  return (
+    errors.findLast((line) => /^\w*(?:Error|Exception|ERROR)\b/.test(line)) ??
+    errors.at(-1) ??
+    lines.at(-1) ??
+    "no word was left"
+  ).slice(0, 500);
 }

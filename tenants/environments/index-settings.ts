@@ -17,8 +17,23 @@ export type IndexSettings = {
 
 type Environment = { readonly [name: string]: string | undefined };
 
-const certificates = ["PIP_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
-const proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"];
+const certificates = [
+  "PIP_CERT",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  "REQUESTS_CA_BUNDLE",
+  "CURL_CA_BUNDLE",
+];
+const proxies = [
+  "HTTPS_PROXY",
+  "https_proxy",
+  "HTTP_PROXY",
+  "http_proxy",
+  "ALL_PROXY",
+  "all_proxy",
+  "NO_PROXY",
+  "no_proxy",
+];
 /** Of pip's options those that say where packages come from; others (a target, a user install) would break the build. */
 const kept =
   /^PIP_(?:INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY|TIMEOUT|DEFAULT_TIMEOUT|RETRIES|USE_DEPRECATED|USE_FEATURE)$/;
@@ -30,7 +45,11 @@ export function readIndexSettings(
   const env: { [name: string]: string } = { PIP_RETRIES: "2" };
   for (const path of configFiles) Object.assign(env, readConfig(path));
   for (const [name, value] of Object.entries(machine))
-    if (value !== undefined && value !== "" && (kept.test(name) || certificates.includes(name) || proxies.includes(name)))
+    if (
+      value !== undefined &&
+      value !== "" &&
+      (kept.test(name) || certificates.includes(name) || proxies.includes(name))
+    )
       env[name] = value;
   // A file of options would bring in what was left out here.
   env["PIP_CONFIG_FILE"] = "/dev/null";
@@ -56,7 +75,10 @@ export function readIndexSettings(
         ...folders,
       ]),
     ]
-      .filter((path) => path.startsWith("/") && existsSync(path) && !/^\/(?:usr|etc\/ssl)(?:\/|$)/.test(path))
+      .filter(
+        (path) =>
+          path.startsWith("/") && existsSync(path) && !/^\/(?:usr|etc\/ssl)(?:\/|$)/.test(path),
+      )
       .map((path) => ({ from: path, to: path, access: "read" as const })),
     hosts: [...new Set(indexes.map((rule) => rule.host))],
   };
@@ -108,5 +130,6 @@ function ruleOf(place: string): EgressRule[] {
   }
 }
 
-const words = (text: string | undefined): readonly string[] => text?.split(/\s+/).filter(Boolean) ?? [];
+const words = (text: string | undefined): readonly string[] =>
+  text?.split(/\s+/).filter(Boolean) ?? [];
 const isTrue = (text: string | undefined): boolean => /^(?:1|true|yes|on)$/i.test(text ?? "");

@@ -66,7 +66,7 @@ function plant(name: string, build: string): void {
 const open = (limits: Parameters<typeof openEnvironments>[0]["limits"] = {}) =>
   openEnvironments({
     sandbox,
-    stateDir,
+    folder: join(stateDir, "environments"),
     limits,
     machine: {
       ...process.env,
@@ -98,8 +98,7 @@ describe("environments of a real index", () => {
       environments.ensure(request(old)),
       environments.ensure(request(bundle({ "requirements.txt": "six==1.16.0\n" }))),
     ]);
-    if (!one.ok || !again.ok || !two.ok)
-      throw new Error(JSON.stringify([one, again, two]));
+    if (!one.ok || !again.ok || !two.ok) throw new Error(JSON.stringify([one, again, two]));
     expect(again.value).toEqual(one.value);
     expect(version(one.value.interpreter, "six")).toBe("1.15.0");
     expect(version(two.value.interpreter, "six")).toBe("1.16.0");
@@ -115,7 +114,9 @@ describe("environments of a real index", () => {
     }
     // Python compiles what it imports beside it: here nobody could, so the install did.
     expect(files.some((path) => path.endsWith(".pyc"))).toBe(true);
-    expect(readdirSync(join(stateDir, "environments")).some((name) => name.includes("building"))).toBe(false);
+    expect(
+      readdirSync(join(stateDir, "environments")).some((name) => name.includes("building")),
+    ).toBe(false);
     const before = performance.now();
     expect(await environments.ensure(request(old))).toEqual(one);
     expect(performance.now() - before).toBeLessThan(100);
@@ -125,7 +126,11 @@ describe("environments of a real index", () => {
     const answer = await open().ensure(request(bundle({ "requirements.txt": "# x\nsix==99.9\n" })));
     expect(answer).toMatchObject({
       ok: false,
-      problem: { path: "requirements.txt", line: 2, message: expect.stringContaining("six==99.9") },
+      problem: {
+        path: "requirements.txt",
+        line: 2,
+        message: expect.stringContaining("six==99.9") as string,
+      },
     });
   }, 60_000);
 });
@@ -133,10 +138,15 @@ describe("environments of a real index", () => {
 describe("what misbehaves at install", () => {
   test("a build that hangs is ended, and named", async () => {
     plant("hangs", "while True: time.sleep(1)");
-    const answer = await open({ seconds: 6 }).ensure(request(bundle({ "requirements.txt": "hangs==1.0\n" })));
+    const answer = await open({ seconds: 6 }).ensure(
+      request(bundle({ "requirements.txt": "hangs==1.0\n" })),
+    );
     expect(answer).toMatchObject({
       ok: false,
-      problem: { line: 1, message: expect.stringMatching(/did not end within 6 s.*hangs/) },
+      problem: {
+        line: 1,
+        message: expect.stringMatching(/did not end within 6 s.*hangs/) as string,
+      },
     });
   }, 60_000);
 
@@ -148,7 +158,10 @@ describe("what misbehaves at install", () => {
     const answer = await open({ diskBytes: 64 << 20, seconds: 60 }).ensure(
       request(bundle({ "requirements.txt": "fills==1.0\n" })),
     );
-    expect(answer).toMatchObject({ ok: false, problem: { message: expect.stringContaining("more disk") } });
+    expect(answer).toMatchObject({
+      ok: false,
+      problem: { message: expect.stringContaining("more disk") as string },
+    });
   }, 90_000);
 
   test("a build that forks and looks around finds an empty house, and nothing of it is left", async () => {
@@ -182,13 +195,17 @@ sys.exit(3)`,
     expect(words).not.toMatch(/SAW \/(?:etc|root)/);
     const left = readdirSync("/proc").filter((pid) => {
       try {
-        return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("looks-1.0");
+        return (
+          /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("looks-1.0")
+        );
       } catch {
         return false;
       }
     });
     expect(left).toEqual([]);
-    expect(readdirSync(join(stateDir, "environments")).some((name) => name.includes("building"))).toBe(false);
+    expect(
+      readdirSync(join(stateDir, "environments")).some((name) => name.includes("building")),
+    ).toBe(false);
   }, 90_000);
 });
 
@@ -198,17 +215,20 @@ test("a repository's own words are read with bounds: links, size, lines", async 
   symlinkSync("/etc/passwd", join(linked, "requirements.txt"));
   const withoutIndex = openEnvironments({
     sandbox,
-    stateDir: join(folder, "other"),
+    folder: join(folder, "other"),
     machine: { PIP_INDEX_URL: "http://127.0.0.1:9/simple" },
   });
   // A link is not followed: the default environment is asked for, and its index is not there.
   expect(await withoutIndex.ensure(request(linked))).toMatchObject({
     ok: false,
-    problem: { message: expect.stringContaining("127.0.0.1) could not be reached") },
+    problem: { message: expect.stringContaining("127.0.0.1) could not be reached") as string },
   });
   expect(
     await environments.ensure(request(bundle({ "requirements.txt": "a\n".repeat(200_000) }))),
-  ).toMatchObject({ ok: false, problem: { message: expect.stringContaining("256 KiB") } });
+  ).toMatchObject({
+    ok: false,
+    problem: { message: expect.stringContaining("256 KiB") as string },
+  });
   expect(
     await environments.ensure(request(bundle({ "requirements.txt": "six\n-e .\n" }))),
   ).toMatchObject({ ok: false, problem: { line: 2 } });
@@ -220,6 +240,6 @@ test("dependencies of a pyproject.toml are read as well", async () => {
   });
   expect(await open().ensure(request(dir))).toMatchObject({
     ok: false,
-    problem: { path: "pyproject.toml", message: expect.stringContaining("six==99.8") },
+    problem: { path: "pyproject.toml", message: expect.stringContaining("six==99.8") as string },
   });
 }, 60_000);

@@ -70,8 +70,10 @@ export type Environments = {
 
 export type EnvironmentsOptions = {
   readonly sandbox: Sandbox;
-  /** Absolute folder that tenants' uids can pass through. */
-  readonly stateDir: string;
+  /** Absolute folder of the environments; tenants' uids must be able to pass through what leads to it. */
+  readonly folder: string;
+  /** What the Python guest stands on, pinned (its requirements.txt): the default environment. */
+  readonly requirements?: string;
   /** uid for the default environment's build, where root can give one. */
   readonly defaultUid?: number;
   readonly limits?: Partial<BuildLimits>;
@@ -102,8 +104,8 @@ const recipe = 1;
 const roomFile = (name: string): string => readFileSync(new URL(name, import.meta.url), "utf8");
 
 export function openEnvironments(options: EnvironmentsOptions): Environments {
-  const { sandbox } = options;
-  const folder = join(options.stateDir, "environments");
+  const { sandbox, folder } = options;
+  const pinned = options.requirements ?? roomFile("requirements-default.txt");
   const limits = { ...usual, ...options.limits };
   const defaultUid = options.defaultUid ?? 65_532;
   mkdirSync(folder, { recursive: true });
@@ -116,10 +118,10 @@ export function openEnvironments(options: EnvironmentsOptions): Environments {
     ensure: async (request) => {
       const wanted = readWanted(request.bundleDir);
       if (!wanted.ok) return wanted;
-      return await ensureWanted(wanted.value, request.uid, request.onProgress, request.signal);
+      return ensureWanted(wanted.value, request.uid, request.onProgress, request.signal);
     },
     ensureDefault: async (onProgress) =>
-      await ensureWanted({ kind: "default" }, defaultUid, onProgress, undefined),
+      ensureWanted({ kind: "default" }, defaultUid, onProgress, undefined),
     list: () => readdirSync(folder).filter((name) => /^[0-9a-f]{32}$/.test(name)),
     remove: (hash) => {
       if (/^[0-9a-f]{32}$/.test(hash) && !building.has(hash))
@@ -136,7 +138,7 @@ export function openEnvironments(options: EnvironmentsOptions): Environments {
     const found = python();
     if (!found.ok) return bad(found.problem);
     const { python: base, passedOver } = found.value;
-    const files = filesOf(wanted);
+    const files = filesOf(wanted, pinned);
     const hash = hashOf([recipe, base.path, base.version, process.arch, files]);
     const dir = join(folder, hash);
     const ref = { hash, dir, interpreter: join(dir, "bin", "python") };
@@ -168,7 +170,7 @@ export function openEnvironments(options: EnvironmentsOptions): Environments {
       building.set(hash, build);
       for (const line of passedOver) onProgress?.(line);
     } else onProgress?.("The same environment is being built already; waiting for it.");
-    return await follow(build, onProgress, signal, ref);
+    return follow(build, onProgress, signal, ref);
   }
 }
 
@@ -266,10 +268,10 @@ function readBundleFile(bundleDir: string, path: string): string | undefined {
 
 type BuildFiles = { readonly [name: string]: string };
 
-function filesOf(wanted: Wanted): BuildFiles {
+function filesOf(wanted: Wanted, pinned: string): BuildFiles {
   switch (wanted.kind) {
     case "default":
-      return { "requirements.txt": roomFile("requirements-default.txt") };
+      return { "requirements.txt": pinned };
     case "requirements":
       return {
         "requirements.txt": `${wanted.requirements.lines.join("\n")}\n`,
@@ -277,7 +279,10 @@ function filesOf(wanted: Wanted): BuildFiles {
         "platform.txt": roomFile("requirements-platform.txt"),
       };
     case "pyproject":
-      return { "pyproject.toml": wanted.text, "platform.txt": roomFile("requirements-platform.txt") };
+      return {
+        "pyproject.toml": wanted.text,
+        "platform.txt": roomFile("requirements-platform.txt"),
+      };
   }
 }
 
@@ -366,7 +371,10 @@ async function buildEnvironment(build: Build): Promise<Answer<undefined, Environ
     boxed.kill();
     if (end.kind === "done") {
       takeOver(half, sandbox.root);
-      writeFileSync(join(half, doneFile), JSON.stringify({ built_at: new Date().toISOString(), files }));
+      writeFileSync(
+        join(half, doneFile),
+        JSON.stringify({ built_at: new Date().toISOString(), files }),
+      );
       if (half !== dir) renameSync(half, dir);
       return good(undefined);
     }

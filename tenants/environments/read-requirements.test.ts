@@ -5,14 +5,21 @@ const read = (text: string, files: { readonly [path: string]: string } = {}) =>
   readRequirements("requirements.txt", text, (path) => files[path]);
 
 test("comments, continued lines and included files become plain lines", () => {
-  const answer = read("\ufeff# top\nsix==1.16.0  # why\nfoo>=1 \\\n  --hash=sha256:ab\n-r more/base.txt\n", {
-    "more/base.txt": "Bar_Baz[extra]~=2.0 ; python_version > '3'\n-c ../limits.txt",
-    "limits.txt": "urllib3<2",
-  });
+  const answer = read(
+    "\ufeff# top\nsix==1.16.0  # why\nfoo>=1 \\\n  --hash=sha256:ab\n-r more/base.txt\n",
+    {
+      "more/base.txt": "Bar_Baz[extra]~=2.0 ; python_version > '3'\n-c ../limits.txt",
+      "limits.txt": "urllib3<2",
+    },
+  );
   expect(answer).toMatchObject({
     ok: true,
     value: {
-      lines: ["six==1.16.0", "foo>=1 --hash=sha256:ab", "Bar_Baz[extra]~=2.0 ; python_version > '3'"],
+      lines: [
+        "six==1.16.0",
+        "foo>=1 --hash=sha256:ab",
+        "Bar_Baz[extra]~=2.0 ; python_version > '3'",
+      ],
       constraints: ["urllib3<2"],
     },
   });

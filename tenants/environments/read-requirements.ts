@@ -56,7 +56,12 @@ function readInto(
 ): RequirementsProblem | undefined {
   found.seen.add(path);
   for (const { line, body } of logicalLines(text)) {
-    const stop = (message: string, hint: string): RequirementsProblem => ({ path, line, message, hint });
+    const stop = (message: string, hint: string): RequirementsProblem => ({
+      path,
+      line,
+      message,
+      hint,
+    });
     const include = /^(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)$|^-[rc](\S+)$/.exec(body);
     if (include !== null) {
       const target = inside(path, include[1] ?? include[2] ?? "");
@@ -85,11 +90,12 @@ function readInto(
   return undefined;
 }
 
-const allowedOptions =
-  /^--(?:pre|prefer-binary|require-hashes|no-binary|only-binary)(?:[\s=].*)?$/;
+const allowedOptions = /^--(?:pre|prefer-binary|require-hashes|no-binary|only-binary)(?:[\s=].*)?$/;
 
 function refusalOf(body: string): [message: string, hint: string] | undefined {
-  if (/^(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--trusted-host)\b/.test(body))
+  if (
+    /^(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--trusted-host)\b/.test(body)
+  )
     return [
       `${optionOf(body)} is not taken from a repository: the package index is the platform's.`,
       "Remove the line; an administrator sets the index for the whole machine (PIP_INDEX_URL or pip.conf).",
@@ -108,13 +114,20 @@ function refusalOf(body: string): [message: string, hint: string] | undefined {
       "A path is no requirement: environments are shared by content, and hold only what the index has.",
       "Put the code into the DAG folder, or publish it to the package index.",
     ];
-  if (/^(?:[a-z+]+:\/\/|git\+)/i.test(body) || /\s@\s/.test(body) || /^[\w.-]+(?:\[[^\]]*\])?@/.test(body))
+  if (
+    /^(?:[a-z+]+:\/\/|git\+)/i.test(body) ||
+    /\s@\s/.test(body) ||
+    /^[\w.-]+(?:\[[^\]]*\])?@/.test(body)
+  )
     return [
       "An address is no requirement here: the build reaches the package index alone.",
       "Publish the package to the index and name its version.",
     ];
   if (nameOf(body) === undefined)
-    return ["This is no requirement that pip reads.", "Write a name and a version, for example pandas==2.3.3."];
+    return [
+      "This is no requirement that pip reads.",
+      "Write a name and a version, for example pandas==2.3.3.",
+    ];
   return undefined;
 }
 

@@ -84,8 +84,8 @@ export function openGroups(root = "/sys/fs/cgroup"): Groups | undefined {
       processes: has("pids"),
       kill: trees.v2 !== undefined && existsSync(join(trees.v2, instance, "cgroup.kill")),
     },
-    make: own.make,
-    close: own.remove,
+    make: (name, limits) => own.make(name, limits),
+    close: () => own.remove(),
   };
 }
 

@@ -73,7 +73,7 @@ print(sys.executable, "%d.%d.%d" % sys.version_info[:3], able, sep="\\n")`;
     encoding: "utf8",
     timeout: 10_000,
   });
-  const [path, version, able] = (stdout ?? "").split("\n");
+  const [path, version, able] = stdout.split("\n");
   if (status !== 0 || path === undefined || version === undefined) return undefined;
   const [major, minor] = version.split(".").map(Number);
   if (major !== 3 || minor === undefined || minor < 10) return undefined;

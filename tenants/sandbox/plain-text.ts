@@ -20,7 +20,15 @@ export function plain(text: string): string {
 }
 
 // Controls except tab, C1, line and paragraph separators, and what turns the direction of writing.
-const unseen = new RegExp(
-  "[\\u0000-\\u0008\\u000a-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufeff]",
-  "g",
-);
+const ranges = [
+  [0x00, 0x08],
+  [0x0a, 0x1f],
+  [0x7f, 0x9f],
+  [0x061c, 0x061c],
+  [0x200e, 0x200f],
+  [0x2028, 0x202e],
+  [0x2066, 0x2069],
+  [0xfeff, 0xfeff],
+] as const;
+const hex = (code: number): string => `\\u${code.toString(16).padStart(4, "0")}`;
+const unseen = new RegExp(`[${ranges.map(([a, b]) => `${hex(a)}-${hex(b)}`).join("")}]`, "g");

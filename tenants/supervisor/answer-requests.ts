@@ -31,7 +31,7 @@ export async function answerRequest(
     case "GetConnection":
     case "GetVariable":
     case "MaskSecret":
-      return await answerLookup(message, host, mask);
+      return answerLookup(message, host, mask);
     case "PutVariable":
       await host.putVariable(
         text(message, "key"),
@@ -42,30 +42,30 @@ export async function answerRequest(
     case "DeleteVariable":
       return { body: ok(await host.deleteVariable(text(message, "key"))) };
     case "GetXCom":
-      return await getXCom(message, host);
+      return getXCom(message, host);
     case "GetXComCount":
     case "GetNumberXComs":
       return { body: { type: "XComLengthResponse", len: await host.countXComs(xcomOf(message)) } };
     case "GetXComSequenceItem":
-      return await getXComItem(message, host);
+      return getXComItem(message, host);
     case "GetXComSequenceSlice":
-      return await getXComSlice(message, host);
+      return getXComSlice(message, host);
     case "SetXCom":
-      return await setXCom(message, host, start, limits);
+      return setXCom(message, host, start, limits);
     case "DeleteXCom":
       await host.deleteXCom(ownXCom(message, start));
       return {};
     case "SetRenderedFields":
-      return await setRenderedFields(message, host, limits, mask);
+      return setRenderedFields(message, host, limits, mask);
     case "SetRenderedMapIndex":
       await host.setRenderedMapIndex(
         mask.text(optionalText(message, "rendered_map_index", 4000) ?? "").slice(0, 250),
       );
       return { body: ok(true) };
     case "TriggerDagRun":
-      return await triggerDagRun(message, host);
+      return triggerDagRun(message, host);
     case "GetDagRunState":
-      return await getDagRunState(message, host);
+      return getDagRunState(message, host);
     case "GetTaskStates":
       return {
         body: {
@@ -74,9 +74,9 @@ export async function answerRequest(
         },
       };
     case "GetTICount":
-      return await countTasks(message, host);
+      return countTasks(message, host);
     case "GetDRCount":
-      return await countRuns(message, host);
+      return countRuns(message, host);
     case "GetTaskRescheduleStartDate":
       return {
         body: { type: "TaskRescheduleStartDate", start_date: start.first_reschedule_at ?? null },
@@ -265,7 +265,7 @@ function maskJson(value: Json, mask: Mask): Json {
   if (Array.isArray(value)) return (value as readonly Json[]).map((item) => maskJson(item, mask));
   if (isObject(value))
     return Object.fromEntries(
-      Object.entries(value).map(([name, item]) => [mask.text(name), maskJson(item as Json, mask)]),
+      Object.entries(value).map(([name, item]) => [mask.text(name), maskJson(item, mask)]),
     );
   return value;
 }
@@ -359,17 +359,13 @@ export class RequestProblem extends Error {}
 
 /** What comes out of a frame, as JSON: an integer that JavaScript would round is refused, not rounded. */
 export function jsonOf(value: unknown, name: string): Json {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return value;
-    case "number":
-      if (Number.isFinite(value)) return value;
-      throw new RequestProblem(`${name} holds ${String(value)}, which JSON cannot say`);
-    case "bigint":
-      throw new RequestProblem(`${name} holds an integer beyond 2^53: pass it as text`);
-    default:
+  if (typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number") {
+    if (Number.isFinite(value)) return value;
+    throw new RequestProblem(`${name} holds ${String(value)}, which JSON cannot say`);
   }
+  if (typeof value === "bigint")
+    throw new RequestProblem(`${name} holds an integer beyond 2^53: pass it as text`);
   if (value === null || value === undefined) return null;
   if (Buffer.isBuffer(value)) throw new RequestProblem(`${name} holds bytes: encode them as text`);
   if (Array.isArray(value)) return value.map((item) => jsonOf(item, name));

@@ -346,14 +346,18 @@ export function conductAttempt(options: ConductOptions): Conducted {
   }
 
   async function onAllSaid(): Promise<void> {
-    if (decided || exit === undefined) return;
+    if (busyOrDecided() || exit === undefined) return;
     // Frames and output sent before the end are in the kernel: until its sockets end, but no longer than a grandchild holds them.
     await Promise.race([
       Promise.all([closed(child.comms), ...outputsEnded]),
       new Promise((resolve) => after(200, () => resolve(undefined))),
     ]);
-    if (working || decided) return;
+    if (busyOrDecided()) return;
     await decide(ending === undefined ? (terminal ?? endOfExit(exit)) : endOfEnding(ending));
+  }
+
+  function busyOrDecided(): boolean {
+    return working || decided;
   }
 
   function endOfEnding(why: Ending): AttemptEnd {
@@ -563,7 +567,9 @@ function readDuration(raw: unknown): number | undefined {
   if (typeof raw !== "string") return undefined;
   const parts = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?$/.exec(raw);
   if (parts === null) throw new RequestProblem("trigger_timeout must be a duration");
-  const [days, hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0));
+  const [days, hours, minutes, seconds] = parts
+    .slice(1)
+    .map((part: string | undefined) => Number(part ?? 0));
   return (days ?? 0) * 86_400 + (hours ?? 0) * 3600 + (minutes ?? 0) * 60 + (seconds ?? 0);
 }
 

@@ -185,7 +185,10 @@ open(d + "/large", "wb").write(b"x" * (2 << 20))`);
     const told = await stage.run(
       "xcom(os.getcwd()); os.makedirs('a/b/c'); open('a/b/c/d', 'w').write('x'); os.symlink('/etc', 'l')",
     );
-    const nonce = String(told.xcoms.get("return_value")).split("/").at(-1) as string;
+    const nonce = JSON.stringify(told.xcoms.get("return_value"))
+      .replaceAll('"', "")
+      .split("/")
+      .at(-1) as string;
     const work = join(stage.folder, "state/work");
     await expect
       .poll(() => readdirSync(work).some((guest) => existsSync(join(work, guest, nonce))))
@@ -497,8 +500,8 @@ describe("a parse", () => {
     });
     expect(of("loop")?.errors[0]?.message).toContain("after 2 s");
     expect(of("exit")?.errors[0]).toMatchObject({
-      message: expect.stringContaining("exit code 7"),
-      traceback: expect.stringContaining("last words"),
+      message: expect.stringContaining("exit code 7") as string,
+      traceback: expect.stringContaining("last words") as string,
     });
     expect(of("quit")?.errors[0]?.message).toContain("exit code 3");
     expect(of("segv")?.errors[0]?.message).toContain("SIGSEGV");

@@ -19,6 +19,7 @@ import type {
 import type { Sandbox } from "../sandbox/open-sandbox.ts";
 import { conductAttempt } from "./conduct-attempt.ts";
 import { nothing, parseFile } from "./parse-file.ts";
+import { type GuestProgram, placeProgram } from "./place-program.ts";
 import { type Child, GuestOver, startWarmGuest, type WarmGuest } from "./warm-guest.ts";
 
 export type GuestsOptions = {
@@ -34,8 +35,6 @@ export type GuestsOptions = {
   /** What the house should log: a guest that would not start, a reused nonce, a limit that was hit. Never secrets. */
   readonly onEvent?: (event: GuestEvent) => void;
 };
-
-export type GuestProgram = { readonly dir: string; readonly entry: string };
 
 export type GuestEvent = {
   readonly level: "info" | "warning" | "error";
@@ -80,9 +79,10 @@ type Pool = {
 };
 
 export function openGuests(options: GuestsOptions): OpenGuests {
-  const { sandbox, stateDir, programs } = options;
+  const { sandbox, stateDir } = options;
   const idleMs = (options.idleSeconds ?? 60) * 1000;
   const budget = options.memoryBudgetBytes ?? Math.floor(totalmem() / 4);
+  const placed: { [kind in GuestKind]?: GuestProgram } = {};
   const pools = new Map<string, Pool>();
   const packagesOf = new Map<string, ReadonlySet<string>>();
   const foldersOf = new Map<string, string>();
@@ -160,7 +160,7 @@ export function openGuests(options: GuestsOptions): OpenGuests {
       settling.delete(settled);
     });
     settling.add(settled);
-    return await conducted.outcome;
+    return conducted.outcome;
   }
 
   async function* parse(
@@ -274,13 +274,20 @@ export function openGuests(options: GuestsOptions): OpenGuests {
     }
   }
 
+  function programOf(kind: GuestKind): GuestProgram | undefined {
+    const given = options.programs[kind];
+    if (given === undefined) return undefined;
+    placed[kind] ??= placeProgram(join(stateDir, "programs"), kind, given);
+    return placed[kind];
+  }
+
   function spare(pool: Pool): void {
     if (!closing.signal.aborted && pool.guests.length === 0) open(pool);
   }
 
   function open(pool: Pool): WarmGuest {
     const { key, purpose } = pool;
-    const program = programs[key.kind];
+    const program = programOf(key.kind);
     if (program === undefined) throw new Error(`there is no ${key.kind} guest on this machine`);
     counts.started += 1;
     const id = `g${String(counts.started)}`;

@@ -6,10 +6,10 @@ import type {
   ParseRequest,
 } from "../../platform/model/guest.ts";
 import { isObject } from "../../platform/model/json.ts";
+import { plain } from "../sandbox/plain-text.ts";
 import { answerLookup, type Reply, RequestProblem, refusal } from "./answer-requests.ts";
 import { bytesText, replyFrame } from "./conduct-attempt.ts";
 import { FrameCutter, FrameTooLong, frameOf } from "./frames.ts";
-import { plain } from "../sandbox/plain-text.ts";
 import { type Mask, openMask } from "./mask-secrets.ts";
 import { parseRequest } from "./start-frames.ts";
 import type { Child, ChildExit } from "./warm-guest.ts";
@@ -71,12 +71,19 @@ export async function parseFile(options: ParseFileOptions): Promise<ParsedFile> 
     }
     if (!child.comms.destroyed) child.comms.write(frameOf(replyFrame(id, reply)));
   };
+  const answered = async (frame: unknown): Promise<void> => {
+    try {
+      await onFrame(frame);
+    } catch (error) {
+      unreadable(error);
+    }
+  };
   child.comms.on("data", (chunk: Buffer) => {
     try {
       cutter.push(chunk);
       for (let frame = cutter.take(); frame !== undefined; frame = cutter.take()) {
-        const next = frame;
-        asking = asking.then(() => onFrame(next)).catch((error: unknown) => unreadable(error));
+        const whole = frame;
+        asking = asking.then(() => answered(whole));
       }
     } catch (error) {
       unreadable(error);
@@ -192,7 +199,10 @@ function readResult(
           .filter((path) => !path.startsWith("/") && !path.split("/").includes("..")),
       ]),
     ],
-    packages: texts(message["packages"], 1000).filter((name) => /^[\w.]{1,100}$/.test(name)),
+    packages: texts(message["packages"], 1000).filter((name) =>
+      // Python modules and npm packages, nothing that could be read as a path or an option.
+      /^@?\w[\w.:-]*(?:\/[\w.-]+)?$/.test(name),
+    ),
     ms: performance.now() - begunAt,
   };
 }
@@ -205,7 +215,7 @@ function readProblems(raw: unknown, mask: Mask): readonly FileProblem[] {
     .map((problem) => {
       const line = problem["line"];
       const column = problem["column"];
-      const { message, hint, traceback } = problem as { [k: string]: unknown };
+      const { message, hint, traceback } = problem;
       return {
         ...(Number.isSafeInteger(line) ? { line: line as number } : {}),
         ...(Number.isSafeInteger(column) ? { column: column as number } : {}),

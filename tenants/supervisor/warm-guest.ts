@@ -21,8 +21,8 @@ import type { Group } from "../sandbox/cgroups.ts";
 import type { Bind, Boxed, Exit } from "../sandbox/launch.ts";
 import { type Sandbox, signalName } from "../sandbox/open-sandbox.ts";
 import { childOf, childrenOf, innermostPid, usageOf } from "../sandbox/pids.ts";
-import { FrameCutter, frameOf } from "./frames.ts";
 import { plain } from "../sandbox/plain-text.ts";
+import { FrameCutter, frameOf } from "./frames.ts";
 import { decode } from "./msgpack.ts";
 import { removeFolder } from "./remove-folder.ts";
 
@@ -573,7 +573,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       boxed?.kill();
       group?.kill();
       await boxed?.exited;
-      for (const child of [...children.values()]) {
+      for (const child of children.values()) {
         childGone(child, { code: null, signal: "SIGKILL" });
         for (const socket of child.sockets.values()) socket.destroySoon();
       }
@@ -671,8 +671,19 @@ function commandOf(options: WarmGuestOptions, at: Place): readonly string[] {
       ? [`--max-old-space-size=${String(heapMb)}`, "--disable-warning=ExperimentalWarning"]
       : []),
     join(at.program, program.entry),
-    ...["--socket", at.socket, "--bundle", at.bundle, "--dags-folder", dagsFolder],
-    ...["--work", at.work, "--kind", purpose],
+    "--socket",
+    at.socket,
+    "--bundle",
+    at.bundle,
+    "--dags-folder",
+    dagsFolder,
+    "--work",
+    at.work,
+    "--kind",
+    purpose,
+    ...(key.kind === "node" && key.environment.dir !== undefined
+      ? ["--environment", key.environment.dir]
+      : []),
   ];
 }
 

@@ -79,10 +79,14 @@ export async function setStage(
   // A copy where tenants' uids can reach it, wherever this checkout lies.
   const program = join(folder, "program");
   mkdirSync(program);
-  for (const name of ["guest.py", "guest.mjs"])
+  for (const [name, source] of [
+    ["guest.py", "guest.py"],
+    // Text to the linter, since it is data to the test: it runs inside the sandbox.
+    ["guest.mjs", "single-use-guest.txt"],
+  ] as const)
     writeFileSync(
       join(program, name),
-      readFileSync(fileURLToPath(new URL(`./${name}`, import.meta.url))),
+      readFileSync(fileURLToPath(new URL(`./${source}`, import.meta.url))),
     );
   const sandbox = await openSandbox({ want, stateDir: join(folder, "state") });
   const events: GuestEvent[] = [];
