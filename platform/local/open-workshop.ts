@@ -26,8 +26,6 @@ export type WorkshopSettings = {
   readonly stateDir: string;
   readonly sandbox: "auto" | "linux" | "plain";
   readonly programs: { readonly [kind in GuestKind]: GuestProgram };
-  /** What the default Python environment holds: the text of a requirements file. */
-  readonly requirements: string;
   /** Progress for people: building an environment, what the sandbox cannot enforce. */
   readonly tell: (line: string) => void;
 };
@@ -69,11 +67,7 @@ export async function openWorkshop(settings: WorkshopSettings): Promise<Workshop
       if (level !== "info") tell(`! ${message}`);
     },
   });
-  const environments = openEnvironments({
-    sandbox,
-    folder: join(stateDir, "environments"),
-    requirements: settings.requirements,
-  });
+  const environments = openEnvironments({ sandbox, stateDir, defaultUid: uid });
   const environmentOf = new Map<string, ReturnType<typeof environments.ensure>>();
   const node: EnvironmentRef = {
     hash: `node-${process.versions.node}`,

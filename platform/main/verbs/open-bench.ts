@@ -60,13 +60,11 @@ export async function openBench(path: string): Promise<Bench> {
   process.on("SIGTERM", interrupt);
   let workshop: Workshop;
   try {
-    const sources = guestSources();
-    const programs = await placeGuests(stateDir, sources);
+    const programs = await placeGuests(stateDir, guestSources());
     workshop = await openWorkshop({
       stateDir,
       sandbox: readSandbox(process.env["AIRLOCK_SANDBOX"]),
       programs,
-      requirements: readFileSync(join(sources.python, "requirements.txt"), "utf8"),
       tell,
     });
   } catch (error) {
