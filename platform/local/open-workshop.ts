@@ -7,7 +7,8 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
-import { type GuestProgram, openGuests, type OpenGuests } from "../../tenants/supervisor/open-guests.ts";
+import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
+import type { GuestProgram } from "../../tenants/supervisor/place-program.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
 import type { GuestKind } from "../model/dag-spec.ts";
 import type {
@@ -67,7 +68,11 @@ export async function openWorkshop(settings: WorkshopSettings): Promise<Workshop
       if (level !== "info") tell(`! ${message}`);
     },
   });
-  const environments = openEnvironments({ sandbox, stateDir, defaultUid: uid });
+  const environments = openEnvironments({
+    sandbox,
+    folder: join(stateDir, "environments"),
+    defaultUid: uid,
+  });
   const environmentOf = new Map<string, ReturnType<typeof environments.ensure>>();
   const node: EnvironmentRef = {
     hash: `node-${process.versions.node}`,

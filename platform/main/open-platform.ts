@@ -165,7 +165,11 @@ async function openParts(
       log[level === "warning" ? "warn" : level]({ room: "guests", tenant }, message),
   });
   closers.push(() => guests.close());
-  const environments = openEnvironments({ sandbox, stateDir: home.folder });
+  const environments = openEnvironments({
+    sandbox,
+    folder: join(home.folder, "environments"),
+    requirements: readFileSync(join(guestSources().python, "requirements.txt"), "utf8"),
+  });
   const defaultEnvironment = environments
     .ensureDefault((line) => log.debug({ room: "environments" }, line))
     .then((answer) => {

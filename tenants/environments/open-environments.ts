@@ -463,10 +463,18 @@ async function measure(folders: readonly string[], bytesMax: number): Promise<bo
     }
   };
   for (const folder of folders) await walk(folder);
-  const { bavail, blocks } = statfsSync(folders[0] ?? "/");
-  return bytes > bytesMax || files > filesMax || bavail < blocks * 0.03;
+  return bytes > bytesMax || files > filesMax || isDiskFull(folders[0] ?? "/");
 }
 const filesMax = 400_000;
+
+function isDiskFull(folder: string): boolean {
+  try {
+    const { bavail, blocks } = statfsSync(folder);
+    return bavail < blocks * 0.03;
+  } catch {
+    return false; // it was just finished or given up, and moved away under this look
+  }
+}
 
 /** From now on the house's: no tenant can write here, whoever built it. All its processes are gone. */
 function takeOver(folder: string, root: boolean): void {

@@ -197,7 +197,7 @@ async function setStage(): Promise<Stage> {
   if (address === null || typeof address === "string") throw new Error("the board has no port");
   const seeds = sampleTenants({ warehouse, echo: { host: "127.0.0.1", port: address.port } });
   const sandbox = await openSandbox({ stateDir: home });
-  const environments = openEnvironments({ sandbox, stateDir: home });
+  const environments = openEnvironments({ sandbox, folder: join(home, "environments") });
   const guests = openGuests({
     sandbox,
     stateDir: join(home, "state"),
