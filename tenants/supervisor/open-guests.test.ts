@@ -475,7 +475,7 @@ describe("a parse", () => {
     const files = await stage.parse(
       {
         "dags/good.py":
-          "print(ask({'type': 'GetVariable', 'key': 'x'})); done(dags=[{'dag_id': 'a'}], packages=['json'], inputs=[first['file'], BUNDLE + '/dags/lib.py', '/etc/passwd', '../x'])",
+          "print(ask({'type': 'GetVariable', 'key': 'x'})); done(dags=[{'dag_id': 'a'}], packages=['json'], inputs=[first['file'], BUNDLE + '/dags/lib.py', '/etc/passwd', '../x'], listed=[BUNDLE + '/dags', '.', '/etc'])",
         "dags/loop.py": "while True: pass",
         "dags/exit.py": "print('last words'); sys.stdout.flush(); os._exit(7)",
         "dags/quit.py": "sys.exit(3)",
@@ -496,7 +496,7 @@ describe("a parse", () => {
       dags: [{ dag_id: "a" }],
       errors: [],
       packages: ["json"],
-      inputs: ["dags/good.py", "dags/lib.py"],
+      inputs: ["dags/good.py", "dags/lib.py", "dags/", "/"],
     });
     expect(of("loop")?.errors[0]?.message).toContain("after 2 s");
     expect(of("exit")?.errors[0]).toMatchObject({
