@@ -547,6 +547,14 @@ describe("guests", () => {
     expect(crash.outcome).toMatchObject({ kind: "failed", exit_code: 5 });
   });
 
+  test("give a hundred children at once, each with its own words", async () => {
+    const all = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => stage.run(`print(${String(i)}); xcom(${String(i)})`)),
+    );
+    expect(all.map((told) => told.xcoms.get("return_value"))).toEqual(all.map((_, i) => i));
+    await expect.poll(() => all.map((told) => told.text)).toEqual(all.map((_, i) => String(i)));
+  });
+
   test("that cannot start say why", async () => {
     const told = await stage.run("pass", {
       key: stage.key({ environment: { hash: "gone", interpreter: "/usr/bin/false" } }),
