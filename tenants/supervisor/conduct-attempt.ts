@@ -459,7 +459,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
     }
     exit ??= { code: null, signal: "SIGKILL" };
     signal.removeEventListener("abort", onAbort);
-    await child.release();
+    await child.release("still wanted");
     // Whatever held the output open is dead now.
     await Promise.all(outputsEnded);
     await log.flushed();
