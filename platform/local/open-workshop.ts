@@ -7,7 +7,8 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
-import { type GuestProgram, openGuests, type OpenGuests } from "../../tenants/supervisor/open-guests.ts";
+import { openGuests, type OpenGuests } from "../../tenants/supervisor/open-guests.ts";
+import type { GuestProgram } from "../../tenants/supervisor/place-program.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
 import type { GuestKind } from "../model/dag-spec.ts";
 import type {
@@ -26,6 +27,8 @@ export type WorkshopSettings = {
   readonly stateDir: string;
   readonly sandbox: "auto" | "linux" | "plain";
   readonly programs: { readonly [kind in GuestKind]: GuestProgram };
+  /** What the default Python environment holds: the text of the guest's requirements file. */
+  readonly requirements: string;
   /** Progress for people: building an environment, what the sandbox cannot enforce. */
   readonly tell: (line: string) => void;
 };
@@ -67,7 +70,12 @@ export async function openWorkshop(settings: WorkshopSettings): Promise<Workshop
       if (level !== "info") tell(`! ${message}`);
     },
   });
-  const environments = openEnvironments({ sandbox, stateDir, defaultUid: uid });
+  const environments = openEnvironments({
+    sandbox,
+    folder: join(stateDir, "environments"),
+    requirements: settings.requirements,
+    defaultUid: uid,
+  });
   const environmentOf = new Map<string, ReturnType<typeof environments.ensure>>();
   const node: EnvironmentRef = {
     hash: `node-${process.versions.node}`,
