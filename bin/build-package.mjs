@@ -1,7 +1,16 @@
 // What `npm pack` publishes: plain JavaScript and types in dist/, laid out as the sources are, so that everything
 // that looks for a file beside itself finds it; and the node guest as one folder that needs nothing beside it.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,15 +19,23 @@ const dist = join(root, "dist");
 const rooms = ["platform", "tenants", "policies", "ops", "migrate"];
 
 rmSync(dist, { recursive: true, force: true });
-execFileSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", join(root, "tsconfig.build.json")], {
-  stdio: "inherit",
-});
+execFileSync(
+  process.execPath,
+  [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", join(root, "tsconfig.build.json")],
+  {
+    stdio: "inherit",
+  },
+);
 // tsc leaves `.ts` in the imports of declarations, and only we know that it means their neighbours.
 for (const path of filesBelow(dist, (name) => name.endsWith(".d.ts")))
-  writeFileSync(path, readFileSync(path, "utf8").replaceAll(/(from "\.[^"]*|import\("\.[^"]*)\.ts"/g, '$1.js"'));
+  writeFileSync(
+    path,
+    readFileSync(path, "utf8").replaceAll(/(from "\.[^"]*|import\("\.[^"]*)\.ts"/g, '$1.js"'),
+  );
 
 const source = /\.tsx?$/;
-const left = /(?:^|\/)(?:node_modules|__pycache__|tests|test-guest|samples|cases|cron-cases)(?:\/|$)|\.test\.|\.md$/;
+const left =
+  /(?:^|\/)(?:node_modules|__pycache__|tests|test-guest|samples|cases|cron-cases)(?:\/|$)|\.test\.|\.md$/;
 for (const room of rooms.filter((name) => existsSync(join(root, name))))
   cpSync(join(root, room), join(dist, room), {
     recursive: true,
@@ -40,7 +57,10 @@ copyFileSync(
 );
 // Rooms ask two folders up for name and version; and this marks what lies here as modules.
 const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-writeFileSync(join(dist, "package.json"), `${JSON.stringify({ name, version, type: "module" }, null, 2)}\n`);
+writeFileSync(
+  join(dist, "package.json"),
+  `${JSON.stringify({ name, version, type: "module" }, null, 2)}\n`,
+);
 
 function filesBelow(folder, wanted) {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })

@@ -468,6 +468,37 @@ test("connections, variables and pools are made, changed and removed as Airflow'
   });
 });
 
+test("a secret that was tampered with is told to the log and shown masked; the list stays readable", async () => {
+  await stage.database.owner`
+    update airlock.variable set sealed = (select sealed from airlock.variable where tenant = 'globex' and key = 'city')
+     where tenant = 'acme' and key = 'city'`;
+  const listed = await stage.ask("cat", "GET", `${base}/variables`);
+  expect(listed.body.variables).toMatchObject([
+    { key: "api_token" },
+    { key: "city", value: "***" },
+  ]);
+  expect(String(stage.surprises.splice(0))).toContain("variable city of acme cannot be opened");
+  await stage.database.owner`
+    update airlock.connection set sealed = (select sealed from airlock.connection where tenant = 'globex')
+     where tenant = 'acme' and conn_id = 'warehouse'`;
+  const warehouse = `${base}/connections/warehouse`;
+  expect((await stage.ask("cat", "GET", warehouse)).body).toMatchObject({
+    password: "***",
+    host: "db.acme.example",
+  });
+  const mended = { connection_id: "warehouse", conn_type: "postgres", password: "new" };
+  expect((await stage.ask("cat", "PATCH", warehouse, mended)).status).toBe(200);
+  stage.surprises.splice(0);
+  expect((await stage.ask("cat", "GET", warehouse)).body).toMatchObject({
+    password: "***",
+    extra: null,
+  });
+  expect(stage.surprises).toEqual([]);
+  expect(
+    (await stage.ask("cat", "PATCH", `${base}/variables/city`, { value: "again" })).body.value,
+  ).toBe("again");
+});
+
 test("XComs can be written, changed and removed by who may, within 64 KiB", async () => {
   const path = `${base}/dags/payroll/dagRuns/r1/taskInstances/extract/xcomEntries`;
   expect((await stage.ask("cat", "POST", path, { key: "k", value: { a: 1 } })).status).toBe(201);

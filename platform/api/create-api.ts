@@ -37,11 +37,12 @@ type Env = { Bindings: { ip: string } };
 export function createApi(deps: ApiDeps): Api {
   const signIn = openSignIn(deps.store);
   const app = new Hono<Env>({ strict: false });
+  // Made when first asked for: a start need not wait for it.
+  let description: object | undefined;
   const endpoints: readonly Endpoint[] = [
     ...airflowEndpoints(signIn),
-    ...adminEndpoints(signIn, () => description),
+    ...adminEndpoints(signIn, () => (description ??= describeApi(endpoints, deps.version))),
   ];
-  const description = describeApi(endpoints, deps.version);
   const tenants = openTenantCheck(deps);
   for (const endpoint of endpoints) {
     app.on(endpoint.method, honoPath(endpoint.path), async (c) =>

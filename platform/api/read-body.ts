@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { isObject } from "../model/json.ts";
 import { badRequest, type FieldProblem, HttpProblem } from "./problem.ts";
 
-export const bodyBytesMax = 1024 * 1024;
+const bodyBytesMax = 1024 * 1024;
 const depthMax = 64;
 
 /** A JSON object of a request, read with bounds and checked against `schema`; `form`: a form is taken as well. */

@@ -37,7 +37,7 @@ export type AdmissionLimits = {
   readonly pools: ReadonlyMap<string, number>;
 };
 
-export type HeldBy =
+type HeldBy =
   | "tenant_quota"
   | "no_such_pool"
   /** It needs more slots than the pool has at all: it waits until somebody changes one of the two. */

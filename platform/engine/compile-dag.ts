@@ -62,7 +62,7 @@ export type CompiledTask = {
 /** `scoped`: both ends are in the same mapped group, and index i waits for index i. */
 export type Edge = { readonly id: TaskId; readonly scoped: boolean };
 
-export type MappedGroup = {
+type MappedGroup = {
   readonly id: string;
   readonly map: MapSpec;
   readonly tasks: readonly TaskId[];
@@ -321,7 +321,7 @@ function pastWaiters(
 }
 
 /** The tasks whose results a map takes, each once. */
-export const sourcesOf = (map: MapSpec): TaskId[] => unique(map.sources.flatMap(tasksOfSource));
+const sourcesOf = (map: MapSpec): TaskId[] => unique(map.sources.flatMap(tasksOfSource));
 
 const tasksOfSource = (source: MapSource): TaskId[] => {
   switch (source.kind) {

@@ -13,7 +13,7 @@ export type ContinuationKey = {
   readonly queue: string;
 };
 
-export type Permits = {
+type Permits = {
   readonly pool: string;
   readonly pool_slots: number;
   /** Names of further limits it holds a place in (its DAG's, its run's). */
@@ -59,8 +59,8 @@ export type ContinuationRefusal =
   | "another_tenants_turn"
   | "own_tasks_wait";
 
-export const hopsMax = 8;
-export const hopMsMax = 20;
+const hopsMax = 8;
+const hopMsMax = 20;
 
 /**
  * Whether the worker that ended an attempt may start the next one itself, with no job and no admission; or

@@ -48,7 +48,7 @@ export function checkCron(expression: string, zone: string): Answer<undefined, s
   return good(undefined);
 }
 
-export function isZone(zone: string): boolean {
+function isZone(zone: string): boolean {
   try {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(zone);
     return true;

@@ -58,7 +58,7 @@ function look(draft: Draft, task: CompiledTask, row: InstanceRow): void {
  * Airflow's dependencies of an instance, in a fixed order: what a branch said of it, what it maps over, its
  * setups, its trigger rule, its own past. Some of them give it a state instead of letting it wait.
  */
-export function judge(draft: Draft, task: CompiledTask, row: InstanceRow): Verdict | Unseen {
+function judge(draft: Draft, task: CompiledTask, row: InstanceRow): Verdict | Unseen {
   const skipped = wasSkipped(draft, task, row.map_index);
   if (skipped === unseen) return unseen;
   if (skipped) return "skipped";
@@ -102,7 +102,7 @@ function ruleVerdict(draft: Draft, task: CompiledTask, mapIndex: number): Verdic
   return verdict === "run" ? gates : verdict;
 }
 
-export function countsFor(draft: Draft, task: CompiledTask, mapIndex: number): Counts | Unseen {
+function countsFor(draft: Draft, task: CompiledTask, mapIndex: number): Counts | Unseen {
   const shared = draft.counts(task.id, -1);
   if (shared === unseen || !task.hasScopedUpstream || mapIndex < 0) return shared;
   const own = draft.counts(task.id, mapIndex);

@@ -29,7 +29,7 @@ export type RunView = {
   readonly asked: Asked;
 };
 
-export type Asked = {
+type Asked = {
   readonly instances: ReadonlySet<string>;
   readonly tasks: ReadonlySet<TaskId>;
   readonly counters: ReadonlySet<string>;

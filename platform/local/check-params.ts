@@ -1,6 +1,6 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
-import type { DagSpec } from "../model/dag-spec.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
+import type { DagSpec } from "../model/dag-spec.ts";
 import type { Json, JsonObject } from "../model/json.ts";
 
 /** Params with their defaults, overridden by conf (Airflow: conf wins by name), each checked against its schema. */

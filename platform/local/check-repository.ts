@@ -68,7 +68,9 @@ export async function checkRepository(
   ];
   const kinds = Map.groupBy(wanted.files, kindOf);
   const parsed = await Promise.all(
-    [...kinds].map(([kind, files]) => parseFiles(workshop, snapshot, kind, files, found.dagsFolder)),
+    [...kinds].map(([kind, files]) =>
+      parseFiles(workshop, snapshot, kind, files, found.dagsFolder),
+    ),
   );
   results.push(...parsed.flat());
   return {
@@ -208,8 +210,10 @@ const checked = (path: string, found: Partial<CheckedFile>): CheckedFile => ({
   ok: (found.errors ?? []).length === 0,
 });
 
-const withoutPath = ({ path: _, ...problem }: FileProblem & { readonly path: string }): FileProblem =>
-  problem;
+const withoutPath = ({
+  path: _,
+  ...problem
+}: FileProblem & { readonly path: string }): FileProblem => problem;
 
 /** A problem that stands for the whole repository, in the shape of a file's. */
 export const badRepository = (problem: FileProblem): CheckedFile =>

@@ -3,13 +3,19 @@ import type { DagSpec, MapSource, MapSpec, TaskSpec } from "../model/dag-spec.ts
 import { lengthOf, type Results } from "./keep-results.ts";
 
 /** `task`: that one alone. `from`: it and all that follows. */
-export type Choice = { readonly kind: "all" } | { readonly kind: "task" | "from"; readonly task_id: string };
+export type Choice =
+  | { readonly kind: "all" }
+  | { readonly kind: "task" | "from"; readonly task_id: string };
 
 /**
  * The DAG as far as it is to run; what comes before counts as done, its results as those of the run before.
  * A chosen task may map over such a result only where it is known.
  */
-export function chooseTasks(spec: DagSpec, choice: Choice, before: Results): Answer<DagSpec, string> {
+export function chooseTasks(
+  spec: DagSpec,
+  choice: Choice,
+  before: Results,
+): Answer<DagSpec, string> {
   if (choice.kind === "all") return good(spec);
   const byId = new Map<string, TaskSpec>(spec.tasks.map((task) => [task.task_id, task]));
   if (!byId.has(choice.task_id))

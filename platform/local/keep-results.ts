@@ -127,7 +127,8 @@ export function hostLocally(options: {
     artifact: async ({ name, path }) => {
       const target = resolve(options.artifactsDir, name);
       // The name is the task's: it must not lead anywhere else.
-      if (!target.startsWith(options.artifactsDir + sep)) throw new Error("an artifact's name leaves its folder");
+      if (!target.startsWith(options.artifactsDir + sep))
+        throw new Error("an artifact's name leaves its folder");
       mkdirSync(dirname(target), { recursive: true });
       copyFileSync(path, target);
       options.onArtifact(target);

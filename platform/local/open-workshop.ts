@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
-import { openGuests, type OpenGuests } from "../../tenants/supervisor/open-guests.ts";
+import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
 import type { GuestProgram } from "../../tenants/supervisor/place-program.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
 import type { GuestKind } from "../model/dag-spec.ts";
@@ -27,7 +27,7 @@ export type WorkshopSettings = {
   readonly stateDir: string;
   readonly sandbox: "auto" | "linux" | "plain";
   readonly programs: { readonly [kind in GuestKind]: GuestProgram };
-  /** What the default Python environment holds: the text of the guest's requirements file. */
+  /** What the default Python environment holds; the server says the same, so that the two share one. */
   readonly requirements: string;
   /** Progress for people: building an environment, what the sandbox cannot enforce. */
   readonly tell: (line: string) => void;

@@ -9,7 +9,10 @@ import { isObject } from "../model/json.ts";
 
 type FileText = { readonly name: string; readonly text: string };
 
-export function readConnections({ name, text }: FileText): Answer<Map<string, ConnectionValue>, string> {
+export function readConnections({
+  name,
+  text,
+}: FileText): Answer<Map<string, ConnectionValue>, string> {
   const raw = readPairs(name, text);
   if (!raw.ok) return raw;
   const connections = new Map<string, ConnectionValue>();
@@ -31,7 +34,9 @@ export function readVariables({ name, text }: FileText): Answer<Map<string, stri
       raw.value.map(([key, value]) => {
         // `variables export` of Airflow 2.10 and newer may write {value, description}.
         const plain =
-          isObject(value) && "value" in value && Object.keys(value).every((k) => k === "value" || k === "description")
+          isObject(value) &&
+          "value" in value &&
+          Object.keys(value).every((k) => k === "value" || k === "description")
             ? value["value"]
             : value;
         return [key, typeof plain === "string" ? plain : JSON.stringify(plain)];
@@ -67,7 +72,9 @@ function readPairs(name: string, text: string): Answer<[string, unknown][], stri
     else if (/\.ya?ml$/.test(name)) raw = parseYaml(text, { maxAliasCount: 100 });
     else return bad(`${name}: the file must be called .json, .yaml, .yml or .env`);
   } catch (error) {
-    return bad(`${name}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : "cannot be read"}`);
+    return bad(
+      `${name}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : "cannot be read"}`,
+    );
   }
   if (raw === null || raw === undefined) return good([]);
   if (!isObject(raw)) return bad(`${name}: must be a map from names to values`);

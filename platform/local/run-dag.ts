@@ -72,20 +72,27 @@ export async function runDag(run: LocalRun): Promise<LocalOutcome> {
     run_after_ms: begun,
     suffix: "local",
   });
-  const keeper = new RunInMemory(dag, {
-    dag_id: spec.dag_id,
-    run_id,
-    run_type: "manual",
-    state: "queued",
-    logical_date_ms: run.logicalDateMs,
-    has_instances: false,
-    unfinished: 0,
-    failed_leaves: 0,
-  }, (task_id) => ({ task_id, first: true, states: [], downstream_states: [] }));
+  const keeper = new RunInMemory(
+    dag,
+    {
+      dag_id: spec.dag_id,
+      run_id,
+      run_type: "manual",
+      state: "queued",
+      logical_date_ms: run.logicalDateMs,
+      has_instances: false,
+      unfinished: 0,
+      failed_leaves: 0,
+    },
+    (task_id) => ({ task_id, first: true, states: [], downstream_states: [] }),
+  );
   const reasons = new Map<string, string>();
   const firstTries = new Map<string, string>();
   const artifacts: string[] = [];
-  const running = new Map<string, { readonly abort: AbortController; readonly done: Promise<void> }>();
+  const running = new Map<
+    string,
+    { readonly abort: AbortController; readonly done: Promise<void> }
+  >();
   const timers = new Set<NodeJS.Timeout>();
   const inbox: RunEvent[] = [];
   let wake = (): void => undefined;

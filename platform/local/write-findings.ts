@@ -69,7 +69,8 @@ export function findingsGithub(files: readonly CheckedFile[], prefix: string): s
       ...(problem.column === undefined ? [] : [`col=${problem.column}`]),
       "title=airlock",
     ].join(",");
-    const text = problem.hint === undefined ? problem.message : `${problem.message}\n${problem.hint}`;
+    const text =
+      problem.hint === undefined ? problem.message : `${problem.message}\n${problem.hint}`;
     return `::${kind} ${where}::${escapeData(text)}\n`;
   };
   return files
@@ -106,7 +107,14 @@ export function findingsGitlab(
   ]);
 }
 
-export type Ink = { bold(text: string): string; dim(text: string): string; red(text: string): string; green(text: string): string; yellow(text: string): string; cyan(text: string): string };
+export type Ink = {
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+  cyan(text: string): string;
+};
 
 /** For people: every problem with the lines around it. `source`: a file's text, if it has one. */
 export function findingsPretty(
@@ -132,7 +140,9 @@ export function findingsPretty(
   out.push(
     errors === 0
       ? ink.green(`${count(dags, "DAG")} in ${count(files.length, "file")}: all valid`)
-      : ink.red(`${count(errors, "problem")} in ${count(files.filter(({ ok }) => !ok).length, "file")}`),
+      : ink.red(
+          `${count(errors, "problem")} in ${count(files.filter(({ ok }) => !ok).length, "file")}`,
+        ),
   );
   return `${out.join("\n")}\n`;
 
@@ -154,7 +164,12 @@ export function findingsPretty(
 }
 
 /** Two lines before, the line, one after; a caret under the column. */
-export function codeFrame(text: string, line: number, column: number | undefined, ink: Ink): string[] {
+export function codeFrame(
+  text: string,
+  line: number,
+  column: number | undefined,
+  ink: Ink,
+): string[] {
   const lines = text.split(/\r?\n/);
   if (line < 1 || line > lines.length) return [];
   const last = Math.min(lines.length, line + 1);
@@ -166,7 +181,8 @@ export function codeFrame(text: string, line: number, column: number | undefined
     frame.push(`  ${mark} ${ink.dim(`${String(at).padStart(wide)} │`)} ${code}`.trimEnd());
     if (at === line && column !== undefined && column >= 1) {
       const before = (lines[at - 1] ?? "").slice(0, column - 1).replaceAll("\t", "    ").length;
-      if (before < 160) frame.push(`    ${ink.dim(`${" ".repeat(wide)} │`)} ${" ".repeat(before)}${ink.red("^")}`);
+      if (before < 160)
+        frame.push(`    ${ink.dim(`${" ".repeat(wide)} │`)} ${" ".repeat(before)}${ink.red("^")}`);
     }
   }
   return frame;

@@ -18,12 +18,16 @@ async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError)
       return error.exitCode === 0 || error.code === "commander.help" ? error.exitCode && 2 : 2;
     if (error instanceof CommandProblem) {
-      process.stderr.write(`airlock: ${error.message}\n${error.hint === undefined ? "" : `  → ${error.hint}\n`}`);
+      process.stderr.write(
+        `airlock: ${error.message}\n${error.hint === undefined ? "" : `  → ${error.hint}\n`}`,
+      );
       return error.exitCode;
     }
     process.stderr.write(
       `airlock: ${error instanceof Error ? error.message : String(error)}\n${
-        process.env["AIRLOCK_LOG_LEVEL"] === "debug" && error instanceof Error ? `${error.stack ?? ""}\n` : ""
+        process.env["AIRLOCK_LOG_LEVEL"] === "debug" && error instanceof Error
+          ? `${error.stack ?? ""}\n`
+          : ""
       }`,
     );
     return 1;

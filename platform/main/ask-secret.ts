@@ -5,7 +5,8 @@ import { wrongUse } from "./problem.ts";
 export async function askSecret(prompt: string, twice: boolean): Promise<string> {
   if (!process.stdin.isTTY) {
     const [line = ""] = (await text(process.stdin)).split(/\r?\n/);
-    if (line === "") throw wrongUse("standard input has no secret", "write it there, or call this in a terminal");
+    if (line === "")
+      throw wrongUse("standard input has no secret", "write it there, or call this in a terminal");
     return line;
   }
   const first = await askHidden(`${prompt}: `);

@@ -42,10 +42,12 @@ function addAuthor(program: Command): void {
     .option("--ts", "with a TypeScript DAG")
     .option("--yaml", "with a YAML DAG")
     .addHelpText("after", examples("airlock init --ts my-pipelines", "airlock init --yaml ."))
-    .action(async (folder: string | undefined, options: { python?: true; ts?: true; yaml?: true }) => {
-      const { init } = await import("./verbs/init.ts");
-      await init(folder ?? ".", options);
-    });
+    .action(
+      async (folder: string | undefined, options: { python?: true; ts?: true; yaml?: true }) => {
+        const { init } = await import("./verbs/init.ts");
+        await init(folder ?? ".", options);
+      },
+    );
   leaf(program, "validate [paths...]", "Check DAG files as a push would")
     .addOption(
       new Option("--format <format>", "how to tell what was found").choices([
@@ -63,13 +65,21 @@ function addAuthor(program: Command): void {
         "airlock validate --format github     annotations in a GitHub workflow",
       ),
     )
-    .action(async (paths: string[], options: Shared & { format?: "pretty" | "json" | "github" | "gitlab" }) => {
-      const { validate } = await import("./verbs/validate.ts");
-      done(await validate(paths, options));
-    });
+    .action(
+      async (
+        paths: string[],
+        options: Shared & { format?: "pretty" | "json" | "github" | "gitlab" },
+      ) => {
+        const { validate } = await import("./verbs/validate.ts");
+        done(await validate(paths, options));
+      },
+    );
   leaf(program, "run <path> [dag]", "Run a DAG here, in the sandbox, without a server")
     .option("--task <task>", "this task alone; what comes before counts as done")
-    .option("--from <task>", "this task and all that follows, with the results of the last run here")
+    .option(
+      "--from <task>",
+      "this task and all that follows, with the results of the last run here",
+    )
     .option("--conf <json>", "the run's configuration: a JSON object")
     .option("--logical-date <time>", "ISO 8601; left out: now")
     .option("--connections <file>", "connections, as Airflow exports them (.json, .yaml, .env)")
@@ -79,7 +89,7 @@ function addAuthor(program: Command): void {
       "after",
       examples(
         "airlock run dags/orders.py",
-        "airlock run . orders_etl --conf '{\"region\": \"eu\"}' --logical-date 2026-01-31",
+        'airlock run . orders_etl --conf \'{"region": "eu"}\' --logical-date 2026-01-31',
         "airlock run . orders_etl --from load --connections connections.yaml",
       ),
     )
@@ -88,7 +98,9 @@ function addAuthor(program: Command): void {
       done(await run(path, dag, options as Parameters<typeof run>[2]));
     });
   leaf(program, "graph <path> [dag]", "Draw a DAG")
-    .addOption(new Option("--format <format>", "of the picture").choices(["mermaid"]).default("mermaid"))
+    .addOption(
+      new Option("--format <format>", "of the picture").choices(["mermaid"]).default("mermaid"),
+    )
     .addHelpText("after", examples("airlock graph dags/orders.py > orders.mmd"))
     .action(async (path: string, dag: string | undefined, options: Shared) => {
       const { graph } = await import("./verbs/graph.ts");
@@ -112,7 +124,10 @@ function addDaily(program: Command): void {
     .option("--wait", "show the run until it has ended; exit 1 if it failed")
     .addHelpText(
       "after",
-      examples("airlock trigger acme/orders_etl --wait", "airlock trigger acme/orders_etl --conf '{\"region\": \"eu\"}'"),
+      examples(
+        "airlock trigger acme/orders_etl --wait",
+        'airlock trigger acme/orders_etl --conf \'{"region": "eu"}\'',
+      ),
     )
     .action(async (name: string, options) => {
       const { trigger } = await import("./verbs/trigger.ts");
@@ -124,23 +139,30 @@ function addDaily(program: Command): void {
     .option("--grep <regexp>", "only lines that match")
     .addHelpText(
       "after",
-      examples("airlock logs acme/orders_etl -f            the newest run", "airlock logs acme/orders_etl/manual__2026-01-31T06:00:00+00:00/load --try 1"),
+      examples(
+        "airlock logs acme/orders_etl -f            the newest run",
+        "airlock logs acme/orders_etl/manual__2026-01-31T06:00:00+00:00/load --try 1",
+      ),
     )
     .action(async (name: string, options) => {
       const { logs } = await import("./verbs/logs.ts");
       await logs(name, options as Parameters<typeof logs>[1]);
     });
   remote(program, "why <ref>", "Why a task or run is where it is")
-    .addHelpText("after", examples("airlock why acme/orders_etl", "airlock why acme/orders_etl/RUN/load"))
+    .addHelpText(
+      "after",
+      examples("airlock why acme/orders_etl", "airlock why acme/orders_etl/RUN/load"),
+    )
     .action(async (name: string, options: Shared) => {
       const { why } = await import("./verbs/why.ts");
       await why(name, options);
     });
-  remote(program, "stop <ref>", "End a run, or one task of it; it fails")
-    .action(async (name: string, options: Shared) => {
+  remote(program, "stop <ref>", "End a run, or one task of it; it fails").action(
+    async (name: string, options: Shared) => {
       const { stop } = await import("./verbs/stop.ts");
       await stop(name, options);
-    });
+    },
+  );
   remote(program, "clear <ref>", "Run it again, on the newest version")
     .option("--failed", "only what failed")
     .option("--upstream", "and what comes before")
@@ -149,13 +171,20 @@ function addDaily(program: Command): void {
     .option("--dry-run", "only say what would run again")
     .addHelpText(
       "after",
-      examples("airlock clear acme/orders_etl/RUN --failed", "airlock clear acme/orders_etl/RUN/load --downstream --dry-run"),
+      examples(
+        "airlock clear acme/orders_etl/RUN --failed",
+        "airlock clear acme/orders_etl/RUN/load --downstream --dry-run",
+      ),
     )
     .action(async (name: string, options) => {
       const { clear } = await import("./verbs/clear.ts");
       await clear(name, options as Parameters<typeof clear>[1]);
     });
-  remote(program, "mark <ref> <state>", "Say that a run or task is success, failed or (a task) skipped")
+  remote(
+    program,
+    "mark <ref> <state>",
+    "Say that a run or task is success, failed or (a task) skipped",
+  )
     .addHelpText("after", examples("airlock mark acme/orders_etl/RUN/load success"))
     .action(async (name: string, state: string, options: Shared) => {
       const { mark } = await import("./verbs/mark.ts");
@@ -163,7 +192,13 @@ function addDaily(program: Command): void {
     });
   remote(program, "artifacts <ref>", "Files that a run or task left behind")
     .option("--get <name>", "write this one to standard output")
-    .addHelpText("after", examples("airlock artifacts acme/orders_etl", "airlock artifacts acme/orders_etl/RUN/report --get report.html > report.html"))
+    .addHelpText(
+      "after",
+      examples(
+        "airlock artifacts acme/orders_etl",
+        "airlock artifacts acme/orders_etl/RUN/report --get report.html > report.html",
+      ),
+    )
     .action(async (name: string, options) => {
       const { artifacts } = await import("./verbs/artifacts.ts");
       await artifacts(name, options as Parameters<typeof artifacts>[1]);
@@ -226,7 +261,12 @@ export function leaf(parent: Command, usage: string, description: string): Comma
 }
 
 /** A verb that asks a server. */
-export function remote(parent: Command, usage: string, description: string, ownUrl = false): Command {
+export function remote(
+  parent: Command,
+  usage: string,
+  description: string,
+  ownUrl = false,
+): Command {
   const command = leaf(parent, usage, description);
   if (!ownUrl) command.option("--url <address>", "the server (AIRLOCK_URL)");
   return command
@@ -234,7 +274,10 @@ export function remote(parent: Command, usage: string, description: string, ownU
     .option("--profile <name>", "one that `airlock auth login` wrote");
 }
 
-export const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+export const collect = (value: string, before: readonly string[]): readonly string[] => [
+  ...before,
+  value,
+];
 
 export const wholeNumber = (text: string): number => {
   if (!/^-?\d{1,10}$/.test(text)) throw new InvalidArgumentError("it must be a whole number.");

@@ -12,11 +12,13 @@ import { metrics } from "../../ops/telemetry/metrics.ts";
 import { startTracing } from "../../ops/telemetry/trace.ts";
 import { type Authorizer, openAuthorizer } from "../../policies/authz/authorizer.ts";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
+import { defaultLimits } from "../../tenants/registry/limits.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
 import type { GitCredentials } from "../../tenants/source/credentials.ts";
 import type { GitAccessRequest, GitVerdict } from "../../tenants/source/serve-git.ts";
 import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
 import { answerPush } from "../../tenants/sync/answer-push.ts";
+import { ensureBundle } from "../../tenants/sync/ensure-bundle.ts";
 import { receiveWebhook } from "../../tenants/sync/receive-webhook.ts";
 import { runSyncs, type Syncs } from "../../tenants/sync/run-syncs.ts";
 import type { SyncDeps, SyncFolders } from "../../tenants/sync/sync-repository.ts";
@@ -26,9 +28,9 @@ import { summarizeTimetable } from "../engine/summarize-timetable.ts";
 import { checkTimetable } from "../engine/timetable.ts";
 import { type Executor, openExecutor } from "../executor/open-executor.ts";
 import { type Feed, openFeed } from "../live/open-feed.ts";
-import { bad } from "../model/answer.ts";
-import type { EnvironmentRef } from "../model/guest.ts";
+import type { EnvironmentRef, GuestLimits } from "../model/guest.ts";
 import { known, type TenantId } from "../model/ids.ts";
+import { isObject } from "../model/json.ts";
 import { readDagSpec } from "../model/read-dag-spec.ts";
 import { openDirectoryObjects } from "../objects/open-objects.ts";
 import { type EmbeddedPostgres, startEmbedded } from "../postgres/embedded.ts";
@@ -37,9 +39,8 @@ import { openDoor } from "../runs/advance-run.ts";
 import { openDagCache } from "../runs/dag-cache.ts";
 import { openDeeds } from "../runs/deeds.ts";
 import { runScheduler, type Scheduler } from "../scheduler/run-scheduler.ts";
-import { deriveKeys } from "../secrets/derive-key.ts";
 import { type Keyring, openKeyring } from "../secrets/keyring.ts";
-import { openPlatformKeys } from "../secrets/platform-keys.ts";
+import { deriveKeys, openPlatformKeys } from "../secrets/platform-keys.ts";
 import { loadRules, policyVersion } from "../store/grants.ts";
 import { migrate } from "../store/migrate.ts";
 import { openStore, type Store } from "../store/open.ts";
@@ -47,7 +48,6 @@ import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { type HeldHome, holdHome } from "./home.ts";
-import { openBundles } from "./open-bundles.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
 import { serveLive } from "./serve-live.ts";
@@ -165,7 +165,11 @@ async function openParts(
       log[level === "warning" ? "warn" : level]({ room: "guests", tenant }, message),
   });
   closers.push(() => guests.close());
-  const environments = openEnvironments({ sandbox, stateDir: home.folder });
+  const environments = openEnvironments({
+    sandbox,
+    folder: join(home.folder, "environments"),
+    requirements: readFileSync(join(guestSources().python, "requirements.txt"), "utf8"),
+  });
   const defaultEnvironment = environments
     .ensureDefault((line) => log.debug({ room: "environments" }, line))
     .then((answer) => {
@@ -226,7 +230,6 @@ async function openParts(
   );
 
   const folders = makeFolders(home.folder);
-  const bundle = openBundles(store, folders);
   const environmentOf = new Map<string, Promise<EnvironmentRef>>();
   const ensureEnvironment = (
     tenant: TenantId,
@@ -246,6 +249,33 @@ async function openParts(
     return made;
   };
 
+  const syncDeps: SyncDeps = {
+    store,
+    folders,
+    guests,
+    parseHostOf: (tenant) => ({
+      getConnection: (id) => things.getConnection(tenant, id),
+      getVariable: (key) => things.getVariable(tenant, key),
+    }),
+    ensureEnvironment: (request) => environments.ensure(request),
+    nodeEnvironment,
+    guestVersions: { python: placed.python.version, node: placed.node.version },
+    readDagSpec: (raw) => readDagSpec(raw),
+    checkTimetable(timetable) {
+      const checked = checkTimetable(timetable);
+      return checked.ok ? undefined : checked.problem;
+    },
+    summarizeTimetable,
+    openCredentials: async (tenant, repository, sealed) =>
+      JSON.parse(await keyring.open(tenant, "repository", repository, sealed)) as GitCredentials,
+    addressRules: { privateHosts: [], fileRoots: [] },
+    ...(process.env["SSL_CERT_FILE"] === undefined ? {} : { caFile: process.env["SSL_CERT_FILE"] }),
+    deployed: () => wakeScheduler(),
+    pausedAtCreation: false,
+    owner: randomUUID(),
+    log,
+    now: () => new Date(),
+  };
   if (has("scheduler")) {
     scheduler = runScheduler({
       ...create,
@@ -281,7 +311,11 @@ async function openParts(
       guests,
       objects,
       things,
-      bundle,
+      async bundle(tenant, at) {
+        const bundle = await ensureBundle(tenant, at.repository, at.commit, syncDeps);
+        if (!bundle.ok) throw new Error(`${bundle.problem.message}; ${bundle.problem.hint}`);
+        return { dir: bundle.value.dir, limits: readLimits(bundle.value.limits) };
+      },
       environment: async (tenant, at, kind, dir) =>
         kind === "node" ? nodeEnvironment : ensureEnvironment(tenant, at.uid, dir),
       home: home.folder,
@@ -295,36 +329,6 @@ async function openParts(
   }
 
   let syncs: Syncs | undefined;
-  const syncDeps: SyncDeps = {
-    store,
-    folders,
-    guests,
-    parseHostOf: (tenant) => ({
-      getConnection: (id) => things.getConnection(tenant, id),
-      getVariable: (key) => things.getVariable(tenant, key),
-    }),
-    ensureEnvironment: (request) => environments.ensure(request),
-    nodeEnvironment,
-    guestVersions: { python: placed.python.version, node: placed.node.version },
-    readDagSpec(raw) {
-      const read = readDagSpec(raw);
-      return read.ok ? read : bad(read.problem[0] ?? { message: "this is no DAG" });
-    },
-    checkTimetable(timetable) {
-      const checked = checkTimetable(timetable);
-      return checked.ok ? undefined : checked.problem;
-    },
-    summarizeTimetable,
-    openCredentials: async (tenant, repository, sealed) =>
-      JSON.parse(await keyring.open(tenant, "repository", repository, sealed)) as GitCredentials,
-    addressRules: { privateHosts: [], fileRoots: [] },
-    ...(process.env["SSL_CERT_FILE"] === undefined ? {} : { caFile: process.env["SSL_CERT_FILE"] }),
-    deployed: () => wakeScheduler(),
-    pausedAtCreation: false,
-    owner: randomUUID(),
-    log,
-    now: () => new Date(),
-  };
   if (has("sync")) {
     const mine = await runSyncs(syncDeps, { concurrency: 4 });
     syncs = mine;
@@ -509,6 +513,12 @@ function guestSources(): {
     ...(existsSync(built) ? { builtNode: built } : {}),
   };
 }
+
+/** As the sync stored them; a field that is missing (an older row) is the default. */
+const readLimits = (stored: unknown): GuestLimits => ({
+  ...defaultLimits,
+  ...(isObject(stored) ? (stored as Partial<GuestLimits>) : {}),
+});
 
 async function* oneLine(line: string): AsyncGenerator<string> {
   yield line;

@@ -96,8 +96,7 @@ export function showRun(options: {
         note(at, state, tryNumber, reason);
         soon();
       },
-      log: (at, text) =>
-        above(options.logsTo, `${ink.dim(`${nameOf(at)} │`)} ${oneLine(text)}`),
+      log: (at, text) => above(options.logsTo, `${ink.dim(`${nameOf(at)} │`)} ${oneLine(text)}`),
       note: (text) => above(screen, ink.yellow(text)),
       close() {
         clearInterval(tick);
@@ -108,15 +107,19 @@ export function showRun(options: {
     };
   }
 
-  function note(at: InstanceKey, state: TaskState, tryNumber: number, reason?: string): number | undefined {
+  function note(
+    at: InstanceKey,
+    state: TaskState,
+    tryNumber: number,
+    reason?: string,
+  ): number | undefined {
     const of = instances.get(at.task_id) ?? new Map<number, Instance>();
     instances.set(at.task_id, of);
     // The placeholder of a mapped task goes when its first instance comes.
     if (at.map_index >= 0) of.delete(-1);
     const before = of.get(at.map_index);
     const started = state === "running" ? now() : (before?.since ?? now());
-    const ms =
-      before?.state === "running" && state !== "running" ? now() - started : undefined;
+    const ms = before?.state === "running" && state !== "running" ? now() - started : undefined;
     of.set(at.map_index, {
       at,
       state,
@@ -173,7 +176,15 @@ function drawTree(
   }
 }
 
-const order: readonly TaskState[] = ["failed", "upstream_failed", "running", "up_for_retry", "queued", "scheduled", null];
+const order: readonly TaskState[] = [
+  "failed",
+  "upstream_failed",
+  "running",
+  "up_for_retry",
+  "queued",
+  "scheduled",
+  null,
+];
 const worst = (all: readonly Instance[]): TaskState =>
   order.find((state) => all.some((one) => one.state === state)) ?? all[0]?.state ?? null;
 

@@ -5,7 +5,8 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { readBranch, readFolder } from "../../tenants/registry/repository-settings.ts";
 import { type AddressRules, readGitAddress } from "../../tenants/source/git-address.ts";
-import { createHosted, hostedDir, removeHosted } from "../../tenants/source/hosted-repository.ts";
+import { createHosted, hostedDir } from "../../tenants/source/hosted-repository.ts";
+import { forgetRepository } from "../../tenants/sync/forget-repository.ts";
 import type { Syncs } from "../../tenants/sync/run-syncs.ts";
 import type { SyncFolders } from "../../tenants/sync/sync-repository.ts";
 import type { DeedProblem, Deploy, Repository, SourceDeeds } from "../api/deps.ts";
@@ -20,7 +21,6 @@ import {
   listRepositories,
   type RepositoryRow,
   readRepository,
-  removeRepository,
   sealCredentials,
   wantSync,
 } from "../store/repositories.ts";
@@ -136,9 +136,7 @@ export function openSourceDeeds(deps: {
     async deleteRepository(tenant, name) {
       const row = await find(tenant, name);
       if (row === undefined) return bad(noSuch(name));
-      await store.tx(tenant, (tx) => removeRepository(tx, tenant, row.repository));
-      if (row.kind === "hosted")
-        await removeHosted(hostedDir(folders.hosted, tenant, row.repository));
+      await forgetRepository(tenant, row.repository, { store, folders, now: () => new Date() });
       return good(undefined);
     },
 

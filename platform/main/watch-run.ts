@@ -85,7 +85,11 @@ async function followFeed(
   try {
     const path = apiPath(ref.tenant).replace(/\/v2$/, "/live");
     const response = await server.open(path, "text/event-stream", {}, signal);
-    if (response.body === null || !response.headers.get("content-type")?.startsWith("text/event-stream")) return;
+    if (
+      response.body === null ||
+      !response.headers.get("content-type")?.startsWith("text/event-stream")
+    )
+      return;
     on.onOpen();
     for await (const data of eventsOf(response.body)) {
       const change: unknown = JSON.parse(data);

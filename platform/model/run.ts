@@ -70,7 +70,10 @@ export type LengthRow = {
   readonly length: number;
 };
 
-/** For depends_on_past: how a task stood in the run before (which one: see `previousRun`). */
+/**
+ * For depends_on_past: how a task stood in the run before. That is, with catchup, the latest run of an
+ * earlier logical date that is not manual; without, the latest earlier run of any type.
+ */
 export type PastRow = {
   readonly task_id: TaskId;
   /** There is no earlier run, or it is the first of a backfill, or it lies before the task's start_date. */

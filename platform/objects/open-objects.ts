@@ -6,7 +6,6 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 
 export type Objects = {
   /** Writes whole or not at all. */
@@ -38,7 +37,8 @@ export function openDirectoryObjects(folder: string): Objects {
       const file = await open(part, "w", 0o600);
       try {
         if (Buffer.isBuffer(body)) await file.writeFile(body);
-        else await pipeline(body, file.createWriteStream({ autoClose: false }));
+        // Not pipeline to a write stream: with autoClose off it waits for a close that never comes.
+      else for await (const chunk of body) await file.writeFile(chunk as Buffer);
         await file.sync();
       } catch (error) {
         await rm(part, { force: true });

@@ -4,7 +4,7 @@ import { hash, verify } from "@node-rs/argon2";
 
 /** A password as people type it: taken exactly, never trimmed or normalised. */
 export const passwordBytesMax = 1_024;
-export const passwordCharactersMin = 8;
+const passwordCharactersMin = 8;
 
 export type PasswordVerdict =
   /** `better` is the same password under today's hash, when the stored one is an older kind. */

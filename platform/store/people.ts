@@ -112,7 +112,7 @@ export async function countOtherAdmins(tx: Tx, name: string): Promise<number> {
 
 // ---- sessions
 
-export const sessionIdleMinutes = 12 * 60;
+const sessionIdleMinutes = 12 * 60;
 export const sessionHours = 7 * 24;
 
 export async function openSession(

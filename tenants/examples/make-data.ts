@@ -137,10 +137,6 @@ const bikeStations = [
   { station: "B04", name: "Market square", lanes: 2, busy: 330 },
   { station: "B05", name: "Gasworks", lanes: 1, busy: 140 },
   { station: "B06", name: "Stadium", lanes: 2, busy: 190 },
-  { station: "B07", name: "North bank", lanes: 1, busy: 230 },
-  { station: "B08", name: "Hospital", lanes: 1, busy: 120 },
-  { station: "B09", name: "Old mill", lanes: 1, busy: 90 },
-  { station: "B10", name: "Airport road", lanes: 2, busy: 75 },
 ] as const;
 const airStations = [
   { station: "A01", name: "Rose alley", traffic: 1 },
@@ -148,9 +144,7 @@ const airStations = [
   { station: "A03", name: "Town hall", traffic: 0.5 },
   { station: "A04", name: "Lake park", traffic: 0.2 },
   { station: "A05", name: "Gasworks", traffic: 0.7 },
-  { station: "A06", name: "Hill view", traffic: 0.1 },
-  { station: "A07", name: "Motorway bridge", traffic: 1.3 },
-  { station: "A08", name: "School meadow", traffic: 0.3 },
+  { station: "A06", name: "Motorway bridge", traffic: 1.3 },
 ] as const;
 
 /** Numbers from 0 to 1, the same for the same seed on every machine (mulberry32). */

@@ -120,7 +120,7 @@ export type SyncDeps = {
   readonly nodeEnvironment: EnvironmentRef;
   /** Changes with our guest programs: a new one parses everything anew. */
   readonly guestVersions: { readonly [kind in GuestKind]: string };
-  readDagSpec(raw: unknown): Answer<DagSpec, FileProblem>;
+  readDagSpec(raw: unknown): Answer<DagSpec, readonly FileProblem[]>;
   /** One sentence if this schedule can never be planned (a cron expression that is none). */
   checkTimetable(timetable: Timetable): string | undefined;
   summarizeTimetable(timetable: Timetable): string | null;
@@ -737,7 +737,7 @@ function readParsed(sync: Sync, setting: Setting, file: ParsedFile, blobs: Blobs
   const dags: { spec: DagSpec; hash: string }[] = [];
   for (const raw of problems.length === 0 ? file.dags : []) {
     const spec = sync.deps.readDagSpec(raw);
-    if (!spec.ok) problems.push(spec.problem);
+    if (!spec.ok) problems.push(...spec.problem);
     else {
       const schedule = sync.deps.checkTimetable(spec.value.timetable);
       if (schedule !== undefined)

@@ -156,7 +156,7 @@ function depsOf(owner: string): SyncDeps {
     readDagSpec: (raw) =>
       isObject(raw) && typeof raw["dag_id"] === "string" && /^[\w.-]+$/.test(raw["dag_id"])
         ? good(raw as unknown as DagSpec)
-        : bad({ message: "dag_id must be letters, digits, dash, dot and underscore" }),
+        : bad([{ message: "dag_id must be letters, digits, dash, dot and underscore" }]),
     checkTimetable: (timetable) =>
       timetable.kind === "cron_trigger" && timetable.expression === "nonsense"
         ? "nonsense is not a cron expression"

@@ -7,7 +7,7 @@ export type TaskSketch = Partial<Omit<TaskSpec, "task_id" | "downstream">> & {
   readonly downstream?: readonly string[];
 };
 
-export const taskSpec = (sketch: TaskSketch): TaskSpec => ({
+const taskSpec = (sketch: TaskSketch): TaskSpec => ({
   operator: "PythonOperator",
   trigger_rule: "all_success",
   retries: 0,

@@ -24,6 +24,7 @@ import { api } from "./base.ts";
 import { type BulkAction, bulkBody, runBulk } from "./bulk.ts";
 import { masked } from "./runs.ts";
 import * as shapes from "./shapes.ts";
+import { shownSecret } from "./shown-secret.ts";
 
 const tag = "Connection";
 const connId = text(250).regex(/^[\w.:@+()[\]-]+$/, {
@@ -214,7 +215,13 @@ async function change(
   );
   const before = await ask.tx((tx) => getConnection(tx, name));
   if (!before) throw noConnection(name);
-  const secret = await openConnection(ask.deps.keyring, ask.tenant, before);
+  // An unreadable secret must be replaceable: there is nothing of it left to keep.
+  const secret = await shownSecret(
+    ask,
+    `connection ${name}`,
+    { conn_id: name, conn_type: before.conn_type },
+    () => openConnection(ask.deps.keyring, ask.tenant, before),
+  );
   const kept = <T>(sent: T | null | undefined, field: string, old: T | null): T | null =>
     Object.hasOwn(changes, field) ? (sent ?? null) : old;
   const password =
@@ -257,7 +264,12 @@ async function toConnection(
   ask: Ask<unknown, unknown>,
   row: ConnectionRow,
 ): Promise<z.output<typeof shapes.connection>> {
-  const { password, extra } = await openConnection(ask.deps.keyring, ask.tenant, row);
+  const { password, extra } = await shownSecret(
+    ask,
+    `connection ${row.conn_id}`,
+    { conn_id: row.conn_id, conn_type: row.conn_type, password: mask, extra: mask },
+    () => openConnection(ask.deps.keyring, ask.tenant, row),
+  );
   return {
     connection_id: row.conn_id,
     conn_type: row.conn_type,

@@ -355,7 +355,7 @@ async function brokenFiles(ask: Ask<unknown, unknown>): Promise<ReadonlySet<stri
 const fileOf = ({ repository, path }: Pick<DagRow, "repository" | "path">): string =>
   `${repository}\n${path}`;
 
-export function versionNumber(raw: string | undefined): number {
+function versionNumber(raw: string | undefined): number {
   if (raw === undefined || !/^\d{1,9}$/.test(raw))
     throw badRequest("version_number must be a whole number");
   return Number(raw);

@@ -5,7 +5,7 @@ import { health, version } from "./shapes.ts";
 import { iso } from "./to-airflow.ts";
 
 /** A version that Airflow's tools can parse, and whose API this is. */
-export const airflowVersion = "3.2.1";
+const airflowVersion = "3.2.1";
 
 const beatSecondsMax = 60;
 

@@ -289,7 +289,7 @@ export const runEndpoints: readonly Endpoint[] = [
   ),
 ];
 
-export const nowhereElse = {
+const nowhereElse = {
   include_upstream: false,
   include_downstream: false,
   include_past: false,

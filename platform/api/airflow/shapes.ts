@@ -33,7 +33,7 @@ export const taskStates = [
   "deferred",
 ] as const;
 
-export const dagTag = z.object({ name: words, dag_id: words, dag_display_name: words });
+const dagTag = z.object({ name: words, dag_id: words, dag_display_name: words });
 
 export const dagVersion = z.object({
   id: z.uuid(),

@@ -543,7 +543,7 @@ async function exactDag(ask: Ask<unknown, unknown>): Promise<void> {
   if (ask.params["dag_id"] === "~" || ask.params["dag_run_id"] === "~") throw notFound();
 }
 
-export function pathIndex(ask: Ask<unknown, unknown>): number {
+function pathIndex(ask: Ask<unknown, unknown>): number {
   const raw = ask.params["map_index"] ?? "";
   if (!/^-?\d{1,9}$/.test(raw)) throw badRequest("map_index must be a whole number");
   return Number(raw);

@@ -290,7 +290,7 @@ export function toTask(spec: DagSpec, task: TaskSpec): z.output<typeof shapes.ta
   };
 }
 
-export function isInMappedGroup(spec: DagSpec, groupId: string | undefined): boolean {
+function isInMappedGroup(spec: DagSpec, groupId: string | undefined): boolean {
   for (let id = groupId; id !== undefined; ) {
     const group = spec.groups.find((candidate) => candidate.group_id === id);
     if (group?.map) return true;

@@ -18,6 +18,7 @@ import { api } from "./base.ts";
 import { type BulkAction, bulkBody, runBulk } from "./bulk.ts";
 import { masked } from "./runs.ts";
 import * as shapes from "./shapes.ts";
+import { shownSecret } from "./shown-secret.ts";
 
 const tag = "Variable";
 const fields = {
@@ -216,7 +217,9 @@ async function toVariable(
     key: row.key,
     value: isSecretName(row.key)
       ? mask
-      : await ask.deps.keyring.open(ask.tenant, "variable", row.key, row.sealed),
+      : await shownSecret(ask, `variable ${row.key}`, mask, () =>
+          ask.deps.keyring.open(ask.tenant, "variable", row.key, row.sealed),
+        ),
     description: row.description,
     is_encrypted: true,
     team_name: null,

@@ -6,7 +6,10 @@ import { columns, printAnswer } from "../print-answer.ts";
 import { failed } from "../problem.ts";
 import { instanceName, number, runPath, runRefOf, text } from "./find-run.ts";
 
-export async function artifacts(name: string, options: Shared & { readonly get?: string }): Promise<void> {
+export async function artifacts(
+  name: string,
+  options: Shared & { readonly get?: string },
+): Promise<void> {
   const server = askServer(options);
   const run = await runRefOf(server, name);
   const all = await server.list(runPath(run, "artifacts"), "artifacts");
@@ -28,7 +31,9 @@ export async function artifacts(name: string, options: Shared & { readonly get?:
   if (newest === undefined)
     throw failed(
       `there is no artifact ${JSON.stringify(options.get)}`,
-      some.length === 0 ? undefined : `there are: ${some.map((row) => text(row, "name")).join(", ")}`,
+      some.length === 0
+        ? undefined
+        : `there are: ${some.map((row) => text(row, "name")).join(", ")}`,
     );
   const tasks = new Set(named.map(instanceName));
   if (tasks.size > 1)

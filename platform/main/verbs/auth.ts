@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { isObject } from "../../model/json.ts";
-import { openServer, platformPath } from "../ask-server.ts";
 import { askSecret } from "../ask-secret.ts";
+import { openServer, platformPath } from "../ask-server.ts";
 import type { Shared } from "../build-program.ts";
 import { columns, printAnswer, tell } from "../print-answer.ts";
 import { failed, unreachable, wrongUse } from "../problem.ts";
@@ -20,9 +20,13 @@ export async function login(
   const url = readUrl(options.url ?? known.profiles[name]?.url ?? chooseProfile({}).url);
   const token = options.token ?? (await makeToken(url, options.username));
   const who = await openServer({ url, token }).get(platformPath("session"));
-  const file = writeProfiles({ current: name, profiles: { ...known.profiles, [name]: { url, token } } });
+  const file = writeProfiles({
+    current: name,
+    profiles: { ...known.profiles, [name]: { url, token } },
+  });
   tell(`signed in at ${url} as ${text(who, "name")}; the profile ${name} lies in ${file}`);
-  if (options.output !== "table") await printAnswer({ profile: name, url, name: text(who, "name") }, options.output, []);
+  if (options.output !== "table")
+    await printAnswer({ profile: name, url, name: text(who, "name") }, options.output, []);
 }
 
 async function makeToken(url: string, username: string | undefined): Promise<string> {
@@ -39,11 +43,19 @@ async function makeToken(url: string, username: string | undefined): Promise<str
   );
   const answer: unknown = await made.json();
   // The session was only there to make the token.
-  await fetch(`${url}${platformPath("session")}`, { method: "DELETE", headers: { cookie, origin: new URL(url).origin } }).catch(() => undefined);
+  await fetch(`${url}${platformPath("session")}`, {
+    method: "DELETE",
+    headers: { cookie, origin: new URL(url).origin },
+  }).catch(() => undefined);
   return text(answer, "token");
 }
 
-async function post(url: string, what: "session" | "tokens", body: object, cookie?: string): Promise<Response> {
+async function post(
+  url: string,
+  what: "session" | "tokens",
+  body: object,
+  cookie?: string,
+): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(`${url}${platformPath(what)}`, {
@@ -56,18 +68,24 @@ async function post(url: string, what: "session" | "tokens", body: object, cooki
       redirect: "manual",
     });
   } catch (error) {
-    throw unreachable(`${url} does not answer: ${error instanceof Error ? String((error.cause as Error | undefined)?.message ?? error.message) : ""}`);
+    throw unreachable(
+      `${url} does not answer: ${error instanceof Error ? String((error.cause as Error | undefined)?.message ?? error.message) : ""}`,
+    );
   }
   if (response.ok) return response;
   const answer: unknown = await response.json().catch(() => undefined);
-  const detail = isObject(answer) && typeof answer["detail"] === "string" ? answer["detail"] : String(response.status);
+  const detail =
+    isObject(answer) && typeof answer["detail"] === "string"
+      ? answer["detail"]
+      : String(response.status);
   throw response.status === 401 || response.status === 429
     ? unreachable(`cannot sign in at ${url}: ${detail}`)
     : failed(`${url}: ${detail}`);
 }
 
 async function askName(): Promise<string> {
-  if (!process.stdin.isTTY) throw wrongUse("who is to sign in?", "give --username, and the password on standard input");
+  if (!process.stdin.isTTY)
+    throw wrongUse("who is to sign in?", "give --username, and the password on standard input");
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     return await lines.question("User name: ");
@@ -83,7 +101,9 @@ export async function logout(options: Shared): Promise<void> {
   if (profile === undefined) throw wrongUse(`there is no profile ${JSON.stringify(name)}`);
   const { [name]: _, ...rest } = known.profiles;
   writeProfiles({ current: known.current === name ? "default" : known.current, profiles: rest });
-  tell(`forgot ${name}; revoke its token where it was made: airlock tokens list, airlock tokens revoke ID`);
+  tell(
+    `forgot ${name}; revoke its token where it was made: airlock tokens list, airlock tokens revoke ID`,
+  );
 }
 
 export async function status(options: Shared): Promise<void> {

@@ -5,7 +5,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { findPython } from "../../../tenants/sandbox/interpreters.ts";
-import { NoSandboxError, openSandbox, userNamespacesMax } from "../../../tenants/sandbox/open-sandbox.ts";
+import {
+  NoSandboxError,
+  openSandbox,
+  userNamespacesMax,
+} from "../../../tenants/sandbox/open-sandbox.ts";
 import { localUid } from "../../local/open-workshop.ts";
 import { findHome, readServerInfo } from "../home.ts";
 import { inkFor } from "../ink.ts";
@@ -32,7 +36,11 @@ export async function doctor(format: Format): Promise<boolean> {
   ];
   const ok = findings.every(({ state }) => state !== "missing");
   if (format !== "table")
-    await printAnswer({ ok, home, checks: findings.map((one) => ({ ...one, hint: one.hint ?? null })) }, format, []);
+    await printAnswer(
+      { ok, home, checks: findings.map((one) => ({ ...one, hint: one.hint ?? null })) },
+      format,
+      [],
+    );
   else await write(draw(findings));
   return ok;
 }
@@ -49,7 +57,11 @@ function draw(findings: readonly Finding[]): string {
     .join("");
 }
 
-const lookAtNode = (): Finding => ({ name: "node", state: "ok", found: `${process.version} (${process.execPath})` });
+const lookAtNode = (): Finding => ({
+  name: "node",
+  state: "ok",
+  found: `${process.version} (${process.execPath})`,
+});
 
 function lookAtGit(): Finding {
   const { stdout, status } = spawnSync("git", ["--version"], { encoding: "utf8", timeout: 5_000 });
@@ -66,7 +78,12 @@ function lookAtPython(): Finding {
   const uid = process.getuid?.() === 0 ? localUid : (process.getuid?.() ?? 0);
   const found = findPython(uid);
   if (!found.ok)
-    return { name: "python", state: "missing", found: found.problem.message, hint: found.problem.hint };
+    return {
+      name: "python",
+      state: "missing",
+      found: found.problem.message,
+      hint: found.problem.hint,
+    };
   const { python, passedOver } = found.value;
   const text = [`${python.version} (${python.path})`, ...passedOver].join("; ");
   return python.venv
@@ -100,7 +117,9 @@ async function lookAtSandbox(): Promise<Finding[]> {
             ? {}
             : { hint: "install Debian's bubblewrap (apt-get install bubblewrap)" }),
         },
-        ...sandbox.warnings.map((warning): Finding => ({ name: "", state: "warning", found: warning })),
+        ...sandbox.warnings.map(
+          (warning): Finding => ({ name: "", state: "warning", found: warning }),
+        ),
         lookAtCgroups(sandbox.enforces.memory && sandbox.enforces.kill),
       ];
     } finally {
@@ -122,7 +141,11 @@ async function lookAtSandbox(): Promise<Finding[]> {
 }
 
 function lookAtCgroups(enforced: boolean): Finding {
-  const kind = existsSync("/sys/fs/cgroup/cgroup.controllers") ? "v2" : existsSync("/sys/fs/cgroup/memory") ? "v1" : "none";
+  const kind = existsSync("/sys/fs/cgroup/cgroup.controllers")
+    ? "v2"
+    : existsSync("/sys/fs/cgroup/memory")
+      ? "v1"
+      : "none";
   return enforced
     ? { name: "cgroups", state: "ok", found: `${kind}, writable` }
     : {
@@ -142,17 +165,31 @@ function lookAtDisk(home: string): Finding {
   try {
     accessSync(at, constants.W_OK);
   } catch {
-    return { name: "home", state: "missing", found: `${at} is not writable`, hint: "set AIRLOCK_HOME to a folder of yours" };
+    return {
+      name: "home",
+      state: "missing",
+      found: `${at} is not writable`,
+      hint: "set AIRLOCK_HOME to a folder of yours",
+    };
   }
   return free < 5
-    ? { name: "home", state: "missing", found, hint: "no task starts below 5 %: make room, or set AIRLOCK_HOME" }
+    ? {
+        name: "home",
+        state: "missing",
+        found,
+        hint: "no task starts below 5 %: make room, or set AIRLOCK_HOME",
+      }
     : { name: "home", state: "ok", found };
 }
 
 async function lookAtPort(home: string): Promise<Finding> {
   const running = readServerInfo(home);
   if (running !== undefined && existsSync(`/proc/${running.pid}`))
-    return { name: "server", state: "ok", found: `runs here at ${running.url} (process ${running.pid})` };
+    return {
+      name: "server",
+      state: "ok",
+      found: `runs here at ${running.url} (process ${running.pid})`,
+    };
   const port = Number(process.env["AIRLOCK_PORT"] ?? 8080);
   const host = process.env["AIRLOCK_HOST"] ?? "127.0.0.1";
   const free = await new Promise<boolean>((resolve) => {

@@ -2,7 +2,11 @@ import { drawMermaid } from "../../local/draw-graph.ts";
 import { type Format, printAnswer, write } from "../print-answer.ts";
 import { openBench, pickDag } from "./open-bench.ts";
 
-export async function graph(path: string, dagId: string | undefined, format: Format): Promise<void> {
+export async function graph(
+  path: string,
+  dagId: string | undefined,
+  format: Format,
+): Promise<void> {
   const bench = await openBench(path);
   try {
     const { files } = await bench.check([path]);

@@ -5,16 +5,28 @@ import { failed, wrongUse } from "../problem.ts";
 
 export async function init(
   folder: string,
-  options: { readonly python?: true; readonly ts?: true; readonly yaml?: true; readonly output?: Format },
+  options: {
+    readonly python?: true;
+    readonly ts?: true;
+    readonly yaml?: true;
+    readonly output?: Format;
+  },
 ): Promise<void> {
   const wanted = [options.python, options.ts, options.yaml].filter((flag) => flag === true).length;
-  if (wanted > 1) throw wrongUse("choose one of --python, --ts, --yaml", "the others can be added as files later: a repository may mix them");
+  if (wanted > 1)
+    throw wrongUse(
+      "choose one of --python, --ts, --yaml",
+      "the others can be added as files later: a repository may mix them",
+    );
   const kind = options.ts ? "ts" : options.yaml ? "yaml" : "python";
   const root = resolve(folder);
   const files = { ...shared, ...kinds[kind] };
   const taken = Object.keys(files).filter((path) => existsSync(join(root, path)));
   if (taken.length > 0)
-    throw failed(`${taken[0] ?? ""} exists already in ${root}`, "choose another folder: nothing is overwritten");
+    throw failed(
+      `${taken[0] ?? ""} exists already in ${root}`,
+      "choose another folder: nothing is overwritten",
+    );
   for (const [path, text] of Object.entries(files)) {
     const full = join(root, path);
     mkdirSync(dirname(full), { recursive: true });
@@ -22,7 +34,9 @@ export async function init(
   }
   const [dag = ""] = Object.keys(kinds[kind]);
   for (const path of Object.keys(files)) tell(`made ${join(folder, path)}`);
-  tell(`\nNext:\n${folder === "." ? "" : `  cd ${folder}\n`}  npx airlock validate\n  npx airlock run ${dag}`);
+  tell(
+    `\nNext:\n${folder === "." ? "" : `  cd ${folder}\n`}  npx airlock validate\n  npx airlock run ${dag}`,
+  );
   if (options.output !== undefined && options.output !== "table")
     await printAnswer({ folder: root, files: Object.keys(files) }, options.output, []);
 }

@@ -7,9 +7,23 @@ import { oneLine, printAnswer, write } from "../print-answer.ts";
 import { CommandProblem, wrongUse } from "../problem.ts";
 import { readWhole } from "../read-option.ts";
 import { Interrupted, untilInterrupted } from "../watch-run.ts";
-import { instanceName, instancesOf, number, type Row, type RunRef, runPath, runRefOf, text } from "./find-run.ts";
+import {
+  instanceName,
+  instancesOf,
+  number,
+  type Row,
+  type RunRef,
+  runPath,
+  runRefOf,
+  text,
+} from "./find-run.ts";
 
-type Line = { readonly timestamp: string | null; readonly level: string; readonly source: string; readonly event: string };
+type Line = {
+  readonly timestamp: string | null;
+  readonly level: string;
+  readonly source: string;
+  readonly event: string;
+};
 type Told = Line & { readonly task: string; readonly try_number: number };
 
 const everyMs = 400;
@@ -19,7 +33,8 @@ export async function logs(
   options: Shared & { readonly follow?: true; readonly try?: string; readonly grep?: string },
 ): Promise<void> {
   const grep = options.grep === undefined ? undefined : readPattern(options.grep);
-  const onlyTry = options.try === undefined ? undefined : readWhole("--try", options.try, 1, 10_000);
+  const onlyTry =
+    options.try === undefined ? undefined : readWhole("--try", options.try, 1, 10_000);
   const server = askServer(options);
   const run = await runRefOf(server, name);
   const told: Told[] = [];
@@ -59,7 +74,10 @@ export async function logs(
       const rows = await instancesOf(server, run);
       for (const row of rows.toSorted(byStart)) {
         const last = number(row, "try_number");
-        const from = options.follow === true && read.has(`${instanceName(row)} 0`) ? Math.max(1, last - 1) : last;
+        const from =
+          options.follow === true && read.has(`${instanceName(row)} 0`)
+            ? Math.max(1, last - 1)
+            : last;
         for (let tryNumber = onlyTry ?? from; tryNumber <= (onlyTry ?? last); tryNumber++) {
           if (tryNumber < 1) continue;
           const key = `${instanceName(row)} ${tryNumber}`;
@@ -72,7 +90,8 @@ export async function logs(
         }
         read.set(`${instanceName(row)} 0`, undefined);
       }
-      const watched = run.task === undefined ? isOver : isOver || rows.every((row) => isEnd(row["state"]));
+      const watched =
+        run.task === undefined ? isOver : isOver || rows.every((row) => isEnd(row["state"]));
       if (options.follow !== true || watched) break;
       await pause(everyMs, undefined, { signal: interrupted.signal }).catch(() => undefined);
       if (interrupted.signal.aborted) throw new Interrupted();
@@ -102,16 +121,25 @@ async function readOn(
   for (;;) {
     let page: unknown;
     try {
-      page = await server.get(runPath(run, "taskInstances", text(row, "task_id"), "logs", tryNumber), {
-        map_index: number(row, "map_index"),
-        ...(at === undefined || at === "" ? {} : { token: at }),
-      });
+      page = await server.get(
+        runPath(run, "taskInstances", text(row, "task_id"), "logs", tryNumber),
+        {
+          map_index: number(row, "map_index"),
+          ...(at === undefined || at === "" ? {} : { token: at }),
+        },
+      );
     } catch (error) {
       // It has not begun, or began a moment ago on another node.
-      if (error instanceof CommandProblem && error.exitCode === 1 && /not found/i.test(error.message)) return at ?? "";
+      if (
+        error instanceof CommandProblem &&
+        error.exitCode === 1 &&
+        /not found/i.test(error.message)
+      )
+        return at ?? "";
       throw error;
     }
-    const content = isObject(page) && Array.isArray(page["content"]) ? (page["content"] as unknown[]) : [];
+    const content =
+      isObject(page) && Array.isArray(page["content"]) ? (page["content"] as unknown[]) : [];
     const lines = content.map(readLine);
     await onLines(lines);
     const next = isObject(page) ? page["continuation_token"] : undefined;
@@ -140,6 +168,8 @@ function readPattern(text_: string): RegExp {
   try {
     return new RegExp(text_);
   } catch (error) {
-    throw wrongUse(`--grep: ${error instanceof Error ? error.message : "is no regular expression"}`);
+    throw wrongUse(
+      `--grep: ${error instanceof Error ? error.message : "is no regular expression"}`,
+    );
   }
 }

@@ -1,11 +1,24 @@
 /** What the author's verbs share: the workshop in this machine's home, a snapshot of the repository, what it holds. */
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readEgressRules } from "../../../tenants/registry/egress.ts";
 import { NoSandboxError } from "../../../tenants/sandbox/open-sandbox.ts";
 import { stoppedAt } from "../../../tenants/sandbox/reach.ts";
-import { type CheckedFile, type CheckedRepository, checkRepository } from "../../local/check-repository.ts";
+import {
+  type CheckedFile,
+  type CheckedRepository,
+  checkRepository,
+} from "../../local/check-repository.ts";
 import { findRepository } from "../../local/find-repository.ts";
 import type { LocalThings } from "../../local/keep-results.ts";
 import { localUid, openWorkshop, type Workshop } from "../../local/open-workshop.ts";
@@ -15,8 +28,8 @@ import type { DagSpec } from "../../model/dag-spec.ts";
 import type { EgressRule } from "../../model/guest.ts";
 import { findHome } from "../home.ts";
 import { placeGuests } from "../place-guests.ts";
-import { failed, wrongUse } from "../problem.ts";
 import { tell } from "../print-answer.ts";
+import { failed, wrongUse } from "../problem.ts";
 
 export type Bench = {
   /** Absolute folder of the author's repository. */
@@ -105,7 +118,9 @@ function chooseStateDir(): string {
   }
   const folder = mkdtempSync(join(tmpdir(), "airlock-home-"));
   chmodSync(folder, 0o711);
-  tell(`! state lies in ${folder}, which ends with this command: no lasting folder can be reached by the sandbox (set AIRLOCK_HOME)`);
+  tell(
+    `! state lies in ${folder}, which ends with this command: no lasting folder can be reached by the sandbox (set AIRLOCK_HOME)`,
+  );
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
@@ -127,7 +142,11 @@ function readSandbox(text: string | undefined): "auto" | "linux" | "plain" {
 }
 
 /** From a checkout the sources; in the published package what was built of them. */
-function guestSources(): { readonly python: string; readonly node: string; readonly builtNode?: string } {
+function guestSources(): {
+  readonly python: string;
+  readonly node: string;
+  readonly builtNode?: string;
+} {
   const root = join(import.meta.dirname, "..", "..", "..");
   const guest = join(root, "tenants", "guest");
   const built = join(root, "guest", "node");
@@ -171,7 +190,9 @@ export function readEgress(allowed: readonly string[], things: LocalThings): rea
   if (!rules.ok) throw wrongUse(`--allow: ${rules.problem.replace(/^egress/, "entry ")}`);
   const ofConnections = [...things.connections.values()].flatMap(({ host, port, conn_type }) => {
     const to = port ?? usualPorts[conn_type];
-    return host === undefined || to === undefined || !/^[\w.:-]+$/.test(host) ? [] : [{ host, port: to }];
+    return host === undefined || to === undefined || !/^[\w.:-]+$/.test(host)
+      ? []
+      : [{ host, port: to }];
   });
   return [...rules.value, ...ofConnections].slice(0, 200);
 }
@@ -198,10 +219,14 @@ export function pickDag(
   if (dagId !== undefined) {
     const found = all.find(({ spec }) => spec.dag_id === dagId);
     if (found) return found;
-    throw wrongUse(`there is no DAG ${JSON.stringify(dagId)}`, ids === "" ? undefined : `there are: ${ids}`);
+    throw wrongUse(
+      `there is no DAG ${JSON.stringify(dagId)}`,
+      ids === "" ? undefined : `there are: ${ids}`,
+    );
   }
   const [first, second] = all;
   if (first === undefined) throw wrongUse("there is no DAG at this path");
-  if (second !== undefined) throw wrongUse("there is more than one DAG: name the one you mean", `there are: ${ids}`);
+  if (second !== undefined)
+    throw wrongUse("there is more than one DAG: name the one you mean", `there are: ${ids}`);
   return first;
 }

@@ -1,14 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { checkParams } from "../../local/check-params.ts";
 import { type Choice, chooseTasks } from "../../local/choose-tasks.ts";
 import { Results } from "../../local/keep-results.ts";
 import { countStates, type LocalEvent, type LocalOutcome, runDag } from "../../local/run-dag.ts";
+import { findingsPretty } from "../../local/write-findings.ts";
 import type { GuestKey } from "../../model/guest.ts";
 import type { JsonObject } from "../../model/json.ts";
-import { findingsPretty } from "../../local/write-findings.ts";
 import { inkFor } from "../ink.ts";
 import { columns, type Format, printAnswer, write } from "../print-answer.ts";
 import { failed, wrongUse } from "../problem.ts";
@@ -28,21 +28,32 @@ export type RunOptions = {
 };
 
 /** Answers whether the run succeeded. */
-export async function run(path: string, dagId: string | undefined, options: RunOptions): Promise<boolean> {
+export async function run(
+  path: string,
+  dagId: string | undefined,
+  options: RunOptions,
+): Promise<boolean> {
   const choice = readChoice(options);
   const conf: JsonObject = options.conf === undefined ? {} : readConf(options.conf);
-  const logicalDateMs = options.logicalDate === undefined ? Date.now() : readTime(options.logicalDate);
+  const logicalDateMs =
+    options.logicalDate === undefined ? Date.now() : readTime(options.logicalDate);
   const things = readThings(options);
   const egress = readEgress(options.allow, things);
   const bench = await openBench(path);
   try {
     const { files, settings } = await bench.check(isWhole(bench, path) ? [] : [path], things);
     const broken = files.filter(({ ok }) => !ok);
-    const known = files.some(({ dags }) => dags.some(({ dag_id }) => dagId === undefined || dag_id === dagId));
+    const known = files.some(({ dags }) =>
+      dags.some(({ dag_id }) => dagId === undefined || dag_id === dagId),
+    );
     if (broken.length > 0) {
       // Other files' problems do not hold up this DAG, as on the server; they are said.
       process.stderr.write(
-        findingsPretty(broken, (file) => readIfThere(join(bench.root, file)), inkFor(process.stderr)),
+        findingsPretty(
+          broken,
+          (file) => readIfThere(join(bench.root, file)),
+          inkFor(process.stderr),
+        ),
       );
       if (!known) throw failed("the DAG file has problems");
     }
@@ -75,7 +86,9 @@ export async function run(path: string, dagId: string | undefined, options: RunO
               .keyFor(kind, bench.snapshot, { limits: settings.limits, level: spec.level, egress })
               .then((key) => {
                 if (key.ok) return key.value;
-                throw new Error(`${key.problem.message}${key.problem.hint === undefined ? "" : ` (${key.problem.hint})`}`);
+                throw new Error(
+                  `${key.problem.message}${key.problem.hint === undefined ? "" : ` (${key.problem.hint})`}`,
+                );
               });
           keys.set(kind, made);
           return made;
@@ -104,16 +117,27 @@ export async function run(path: string, dagId: string | undefined, options: RunO
 
 function readChoice({ task, from }: RunOptions): Choice {
   if (task !== undefined && from !== undefined)
-    throw wrongUse("--task and --from exclude each other", "--from runs the task and all that follows");
+    throw wrongUse(
+      "--task and --from exclude each other",
+      "--from runs the task and all that follows",
+    );
   if (task !== undefined) return { kind: "task", task_id: task };
   return from === undefined ? { kind: "all" } : { kind: "from", task_id: from };
 }
 
-const isWhole = (bench: Bench, path: string): boolean => join(process.cwd(), path) === bench.root || path === bench.root;
+const isWhole = (bench: Bench, path: string): boolean =>
+  join(process.cwd(), path) === bench.root || path === bench.root;
 
 /** Results of the last run of this DAG in this repository, for `--task` and `--from`. Mode 0600: they are the author's data. */
-function rememberedResults(bench: Bench, dagId: string): { readonly before: Results; keep(results: Results): void } {
-  const folder = join(bench.stateDir, "local-results", createHash("sha256").update(bench.root).digest("hex").slice(0, 16));
+function rememberedResults(
+  bench: Bench,
+  dagId: string,
+): { readonly before: Results; keep(results: Results): void } {
+  const folder = join(
+    bench.stateDir,
+    "local-results",
+    createHash("sha256").update(bench.root).digest("hex").slice(0, 16),
+  );
   const file = join(folder, `${dagId}.json`);
   let before = new Results();
   if (existsSync(file))
@@ -149,7 +173,12 @@ function show(screen: RunScreen, event: LocalEvent): void {
   }
 }
 
-async function report(dagId: string, outcome: LocalOutcome, artifactsDir: string, format: Format): Promise<void> {
+async function report(
+  dagId: string,
+  outcome: LocalOutcome,
+  artifactsDir: string,
+  format: Format,
+): Promise<void> {
   const answer = {
     dag_id: dagId,
     dag_run_id: outcome.run_id,
@@ -166,7 +195,10 @@ async function report(dagId: string, outcome: LocalOutcome, artifactsDir: string
       .map((one) => `  ${nameOf(one)}: ${one.reason ?? ""}`),
     ...(outcome.artifacts.length === 0
       ? []
-      : [`artifacts in ${artifactsDir}:`, ...outcome.artifacts.map((path) => `  ${path.slice(artifactsDir.length + 1)}`)]),
+      : [
+          `artifacts in ${artifactsDir}:`,
+          ...outcome.artifacts.map((path) => `  ${path.slice(artifactsDir.length + 1)}`),
+        ]),
   ];
   return write(`${lines.join("\n")}\n`);
 }
@@ -176,7 +208,10 @@ function readConcurrency(): number {
   if (text === undefined || text === "") return availableParallelism() * 2;
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1) return value;
-  throw wrongUse(`AIRLOCK_CONCURRENCY is ${JSON.stringify(text)}`, "it must be a whole number above 0");
+  throw wrongUse(
+    `AIRLOCK_CONCURRENCY is ${JSON.stringify(text)}`,
+    "it must be a whole number above 0",
+  );
 }
 
 const stamp = (): string => new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");

@@ -5,7 +5,7 @@ import { columns, printAnswer, tell, write } from "../print-answer.ts";
 import { readConf, readTime } from "../read-option.ts";
 import { durationText, showRun } from "../show-run.ts";
 import { Interrupted, untilInterrupted, watchRun } from "../watch-run.ts";
-import { instanceName, instancesOf, refOf, type RunRef, runPath, text } from "./find-run.ts";
+import { instanceName, instancesOf, type RunRef, refOf, runPath, text } from "./find-run.ts";
 
 /** Answers whether the run succeeded, or, without --wait, that it was made. */
 export async function trigger(
@@ -22,7 +22,9 @@ export async function trigger(
   const body: JsonObject = {
     conf: options.conf === undefined ? {} : readConf(options.conf),
     logical_date:
-      options.logicalDate === undefined ? null : new Date(readTime(options.logicalDate)).toISOString(),
+      options.logicalDate === undefined
+        ? null
+        : new Date(readTime(options.logicalDate)).toISOString(),
     ...(options.runId === undefined ? {} : { dag_run_id: options.runId }),
   };
   const server = askServer(options);
@@ -60,7 +62,8 @@ export async function trigger(
   screen.close();
   const ok = ended["state"] === "success";
   if (options.output !== "table") await printAnswer(ended, options.output, columns("state"));
-  else await write(`${text(ended, "state")} ${full} in ${durationText(performance.now() - begun)}\n`);
+  else
+    await write(`${text(ended, "state")} ${full} in ${durationText(performance.now() - begun)}\n`);
   if (!ok) {
     for (const row of await instancesOf(server, run))
       if (row["state"] === "failed") {

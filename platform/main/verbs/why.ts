@@ -14,7 +14,11 @@ export async function why(name: string, options: Shared): Promise<void> {
   const answers = [];
   for (const row of rows.slice(0, 50)) {
     const answer = await server.get(whyPath(run, row));
-    answers.push({ task: instanceName(row), state: row["state"] ?? null, why: text(answer, "why") });
+    answers.push({
+      task: instanceName(row),
+      state: row["state"] ?? null,
+      why: text(answer, "why"),
+    });
   }
   if (answers.length === 0 && run.task === undefined) {
     const row = await server.get(runPath(run));

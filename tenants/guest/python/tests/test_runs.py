@@ -277,6 +277,89 @@ class Acme(AirflowPlugin):
 """
 
 
+elsewhere = """
+import sys
+from airflow import DAG
+from airflow.decorators import task
+from airflow.operators.email import EmailOperator
+from airflow.operators.python import ExternalPythonOperator, PythonVirtualenvOperator
+
+def shape(x, ds, params):
+    import sys
+    print("from there")
+    return {"x": x, "ds": ds, "flags": params["p"], "prefix": sys.prefix, "args": virtualenv_string_args}
+
+with DAG("e", schedule=None, params={"p": 1}):
+    ExternalPythonOperator(task_id="external", python=sys.executable, python_callable=shape, op_args=["{{ run_id }}"], string_args=["s"])
+    PythonVirtualenvOperator(task_id="virtual", python_callable=shape, op_kwargs={"x": 2}, system_site_packages=False)
+    EmailOperator(task_id="mail", to="a@example.com; b@example.com", subject="{{ ds }}", html_content="<b>hi</b>", bcc=["c@example.com"])
+
+    @task.external_python(python=sys.executable, skip_on_exit_code=4)
+    def leaves(code):
+        import sys
+        sys.exit(code)
+
+    leaves(4)
+    leaves(5)
+"""
+
+
+class Elsewhere(unittest.TestCase):
+    def setUp(self):
+        self.supervisor = Supervisor({"dags/e.py": elsewhere})
+        self.addCleanup(self.supervisor.close)
+
+    def test_a_function_runs_under_another_python(self):
+        attempt = self.supervisor.run("dags/e.py", "e", "external", level="2")
+        self.assertIn("from there", attempt.log)
+        value = self.supervisor.xcoms[("e", "r1", "external", "return_value", -1)]
+        self.assertEqual((value["x"], value["ds"], value["flags"], value["args"]), ("r1", "2026-11-20", 1, ["s"]))
+
+    def test_a_virtual_environment_is_made_for_a_function(self):
+        self.supervisor.run("dags/e.py", "e", "virtual", level="2")
+        value = self.supervisor.xcoms[("e", "r1", "virtual", "return_value", -1)]
+        self.assertTrue(value["prefix"].endswith("/venv"), value)
+
+    def test_exit_codes_of_the_other_python_skip_or_fail(self):
+        self.assertEqual(self.supervisor.run("dags/e.py", "e", "leaves").terminal["state"], "skipped")
+        self.assertIn("exit code 5", self.supervisor.run("dags/e.py", "e", "leaves__1").terminal["reason"])
+
+    def test_a_mail_goes_out_through_the_connection(self):
+        import socket
+        import threading
+
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        said: list[bytes] = []
+        threading.Thread(target=_take_mail, args=(server, said), daemon=True).start()
+        self.supervisor.connections["smtp_default"] = {
+            "conn_type": "smtp", "host": "127.0.0.1", "port": server.getsockname()[1], "extra": '{"from_email": "me@example.com"}',
+        }  # fmt: skip
+        self.assertEqual(self.supervisor.run("dags/e.py", "e", "mail").terminal["type"], "SucceedTask")
+        told = b"".join(said).decode()
+        for line in ("mail FROM:<me@example.com>", "rcpt TO:<b@example.com>", "rcpt TO:<c@example.com>", "Subject: 2026-11-20", "<b>hi</b>"):
+            self.assertIn(line.lower(), told.lower())
+        self.assertNotIn("bcc:", told.lower())
+
+
+def _take_mail(server, said):
+    connection, _ = server.accept()
+    with connection, connection.makefile("rb") as lines:
+        connection.sendall(b"220 ready\r\n")
+        inside = False
+        for line in lines:
+            said.append(line)
+            if inside:
+                inside = line != b".\r\n"
+                if not inside:
+                    connection.sendall(b"250 taken\r\n")
+            elif line.lower().startswith(b"data"):
+                inside = True
+                connection.sendall(b"354 go on\r\n")
+            else:
+                connection.sendall(b"221 bye\r\n" if line.lower().startswith(b"quit") else b"250 ok\r\n")
+
+
 class Others(unittest.TestCase):
     def setUp(self):
         self.supervisor = Supervisor({"dags/p.py": others, "plugins/acme.py": plugin})

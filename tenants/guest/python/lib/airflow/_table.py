@@ -12,7 +12,8 @@ _DAG = "dag: DAG dag DagContext"
 _SENSOR = "sensors: BaseSensorOperator PokeReturnValue poke_mode_only"
 _PYTHON = (
     "operators: PythonOperator BranchPythonOperator ShortCircuitOperator SkipMixin BranchMixIn "
-    "context: get_current_context taskflow: task"
+    "context: get_current_context taskflow: task other_python: ExternalPythonOperator PythonVirtualenvOperator "
+    "BranchExternalPythonOperator BranchPythonVirtualenvOperator"
 )
 _TRIGGER = "operators: TriggerDagRunOperator TriggerDagRunLink DagRunOrder"
 _ASSETS = (
@@ -22,6 +23,15 @@ _ASSETS = (
 _TASKFLOW = "taskflow: task task_group setup teardown dag"
 _CHAIN = "graph: chain chain_linear cross_downstream"
 _STATES = "states: State TaskInstanceState DagRunState TerminalTIState IntermediateTIState JobState"
+_LINEAGE = (
+    "for_providers: HookLineageCollector HookLineageReader HookLineage NoOpCollector get_hook_lineage_collector"
+)
+_MODULE_LOADING = "helpers: import_string for_providers: qualname iter_namespace is_valid_dotpath"
+_DECORATOR = (
+    "taskflow: TaskDecorator DecoratedOperator baseoperator: DecoratedMappedOperator=MappedOperator "
+    "operators: determine_kwargs for_providers: KeywordParameters get_unique_task_id task_decorator_factory "
+    "is_async_callable"
+)
 _EXTERNAL = "sensors: ExternalTaskSensor ExternalTaskMarker"
 
 ROWS = [
@@ -59,6 +69,7 @@ ROWS = [
      "helpers: Session engine DAGS_FOLDER timezone: TIMEZONE configuration: conf AIRFLOW_HOME=get_airflow_home"),
     ("", "airflow.version", "version: version"),
     ("", "airflow.macros", "@macros"),
+    ("", "airflow.providers_manager", "providers_manager: ProvidersManager HookInfo DialectInfo"),
     ("", "airflow.plugins_manager", "plugins: AirflowPlugin"),
     ("", "airflow.listeners", "helpers: hookimpl"),
     ("", "airflow.notifications.basenotifier", "notifier: BaseNotifier"),
@@ -80,14 +91,15 @@ ROWS = [
     ("", "airflow.utils.trigger_rule", "states: TriggerRule"),
     ("", "airflow.utils.weight_rule", "states: WeightRule"),
     ("", "airflow.utils.task_group", "graph: TaskGroup MappedTaskGroup"),
+    ("", "airflow.utils.email", "mail: send_email get_email_address_list"),
     ("", "airflow.utils.edgemodifier", "graph: Label EdgeModifier"),
     ("", "airflow.utils.setup_teardown", "graph: SetupTeardownContext"),
-    ("", "airflow.utils.context", "context: Context get_current_context"),
+    ("", "airflow.utils.context", "context: Context get_current_context for_providers: context_merge"),
     ("", "airflow.utils.session", "helpers: provide_session create_session NEW_SESSION"),
     ("", "airflow.utils.db", "helpers: provide_session create_session"),
     ("", "airflow.utils.timeout", "helpers: timeout"),
     ("", "airflow.utils.xcom", "helpers: XCOM_RETURN_KEY"),
-    ("", "airflow.utils.module_loading", "helpers: import_string"),
+    ("", "airflow.utils.module_loading", _MODULE_LOADING),
     ("", "airflow.utils.helpers",
      f"{_CHAIN} helpers: merge_dicts exactly_one at_most_one prune_dict chunks"),
     ("", "airflow.utils.log.logging_mixin", "baseoperator: LoggingMixin"),
@@ -97,10 +109,16 @@ ROWS = [
     ("", "airflow.utils.file", "helpers: TemporaryDirectory"),
     ("", "airflow.utils.weekday", "helpers: WeekDay"),
     ("", "airflow.lineage.entities", "assets: File=Asset"),
+    ("", "airflow.lineage.hook", _LINEAGE),
+    ("", "airflow.triggers.base", "for_providers: BaseTrigger BaseEventTrigger TriggerEvent"),
+    ("", "airflow.models.taskinstancekey", "for_providers: TaskInstanceKey"),
+    ("", "airflow.utils.strings", "for_providers: to_boolean"),
+    ("", "airflow.utils.dag_parsing_context", "context: get_parsing_context"),
+    ("", "airflow.utils.template", "template: literal"),
 
     # 1.10 and 2.x. Many of them still import in 3.0, but who writes them means a generation before.
     ("2", "airflow.decorators", f"{_TASKFLOW} sensors: PokeReturnValue"),
-    ("2", "airflow.decorators.base", "taskflow: TaskDecorator DecoratedOperator"),
+    ("2", "airflow.decorators.base", _DECORATOR),
     ("2", "airflow.datasets", _ASSETS),
     ("2", "airflow.datasets.metadata", "assets: Metadata"),
     ("2", "airflow.hooks.base", "connection: BaseHook"),
@@ -109,6 +127,7 @@ ROWS = [
     ("2", "airflow.operators.empty", "operators: EmptyOperator"),
     ("2", "airflow.operators.dummy", "operators: DummyOperator EmptyOperator"),
     ("2", "airflow.operators.branch", "operators: BaseBranchOperator BranchMixIn"),
+    ("2", "airflow.operators.email", "mail: EmailOperator"),
     ("2", "airflow.operators.datetime", "operators: BranchDateTimeOperator"),
     ("2", "airflow.operators.weekday", "operators: BranchDayOfWeekOperator"),
     ("2", "airflow.operators.latest_only", "operators: LatestOnlyOperator"),
@@ -130,6 +149,7 @@ ROWS = [
     ("1", "airflow.operators.bash_operator", "operators: BashOperator"),
     ("1", "airflow.operators.python_operator", _PYTHON),
     ("1", "airflow.operators.dummy_operator", "operators: DummyOperator EmptyOperator"),
+    ("1", "airflow.operators.email_operator", "mail: EmailOperator"),
     ("1", "airflow.operators.branch_operator", "operators: BaseBranchOperator"),
     ("1", "airflow.operators.latest_only_operator", "operators: LatestOnlyOperator"),
     ("1", "airflow.operators.dagrun_operator", _TRIGGER),
@@ -168,14 +188,15 @@ ROWS = [
     ("3", "airflow.sdk.bases.sensor", _SENSOR),
     ("3", "airflow.sdk.bases.notifier", "notifier: BaseNotifier"),
     ("3", "airflow.sdk.bases.operatorlink", "baseoperator: BaseOperatorLink"),
-    ("3", "airflow.sdk.bases.decorator", "taskflow: TaskDecorator DecoratedOperator"),
+    ("3", "airflow.sdk.bases.decorator", _DECORATOR),
     ("3", "airflow.sdk.bases.branch", "operators: BaseBranchOperator BranchMixIn"),
     ("3", "airflow.sdk.bases.skipmixin", "operators: SkipMixin"),
     ("3", "airflow.sdk.bases.xcom", "xcom: BaseXCom"),
     ("3", "airflow.sdk.definitions.dag", _DAG),
     ("3", "airflow.sdk.definitions.asset", _ASSETS),
     ("3", "airflow.sdk.definitions.asset.metadata", "assets: Metadata"),
-    ("3", "airflow.sdk.definitions.context", "context: Context get_current_context get_parsing_context"),
+    ("3", "airflow.sdk.definitions.context",
+     "context: Context get_current_context get_parsing_context for_providers: context_merge"),
     ("3", "airflow.sdk.definitions.connection", "connection: Connection"),
     ("3", "airflow.sdk.definitions.variable", "variable: Variable"),
     ("3", "airflow.sdk.definitions.param", "params: Param ParamsDict DagParam"),
@@ -187,10 +208,20 @@ ROWS = [
     ("3", "airflow.sdk.definitions.decorators", _TASKFLOW),
     ("3", "airflow.sdk.exceptions", _EXCEPTIONS),
     ("3", "airflow.sdk.timezone", "@timezone"),
-    ("3", "airflow.sdk.types", "context: Context task_instance: RuntimeTaskInstanceProtocol=TaskInstance"),
-    ("3", "airflow.sdk.module_loading", "helpers: import_string"),
+    ("3", "airflow.sdk.types", "context: Context task_instance: RuntimeTaskInstanceProtocol=TaskInstance for_providers: TaskInstanceKey"),
+    ("3", "airflow.sdk.module_loading", _MODULE_LOADING),
+    ("3", "airflow.sdk.lineage", _LINEAGE),
+    ("3", "airflow.sdk.listener", "for_providers: get_listener_manager"),
+    ("3", "airflow.sdk.providers_manager_runtime",
+     "providers_manager: ProvidersManagerTaskRuntime=ProvidersManager"),
+    ("3", "airflow.sdk.plugins_manager", "plugins: AirflowPlugin"),
+    ("3", "airflow.sdk.configuration", "configuration: conf"),
+    ("3", "airflow.sdk.observability.stats", "stats: Stats"),
+    ("3", "airflow.sdk.execution_time.timeout", "helpers: timeout"),
+    ("3", "airflow.sdk.definitions._internal.types", "for_providers: SET_DURING_EXECUTION helpers: NOTSET ArgNotSet"),
     ("3", "airflow.sdk.log", "helpers: mask_secret redact"),
-    ("3", "airflow.sdk.execution_time.context", "context: context_to_airflow_vars=build_context"),
+    ("3", "airflow.sdk.execution_time.context",
+     "run_environment: context_to_airflow_vars=context_variables for_providers: AIRFLOW_VAR_NAME_FORMAT_MAPPING"),
     ("3", "airflow.sdk.execution_time.xcom", "xcom: XCom"),
     ("3", "airflow.providers.standard.operators.bash", "operators: BashOperator"),
     ("3", "airflow.providers.standard.operators.python", _PYTHON),

@@ -76,6 +76,14 @@ def _source(path: str) -> str:
     return ""
 
 
+def _worth_importing(name: str, names: set[str]) -> str:
+    """The name that brings this module along. A namespace (google, airflow.providers) brings nothing: there the module itself."""
+    inner = name.split(".")
+    if inner[0] == "airflow":
+        return name
+    return next(".".join(inner[:n]) for n in range(1, len(inner) + 1) if ".".join(inner[:n]) in names)
+
+
 class _Watch:
     """Notes what is read, listed and imported from now on. The version of a DAG is a hash over what its parse read."""
 
@@ -99,20 +107,18 @@ class _Watch:
         return sorted(self._listed)
 
     def packages(self) -> list[str]:
-        """Top-level packages that were imported from the environment."""
+        """What a warm guest may import ahead: packages that were imported from the environment."""
         places = tuple(
             os.path.realpath(place) + os.sep for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
         )
-        found = set()
+        new = set()
         for name in set(sys.modules) - self._before:
+            top = name.partition(".")[0]
             origin = getattr(sys.modules.get(name), "__file__", None)
-            inner = name.split(".")
-            if inner[0] != "airflow" and inner[0] in self._before:
-                continue
-            if origin and os.path.realpath(origin).startswith(places) and inner[0].isidentifier():
-                # Providers fill the airflow namespace: there the package is the provider.
-                found.add(".".join(inner[: 3 if inner[0] == "airflow" else 1]))
-        return sorted(found)
+            if origin and (top == "airflow" or top not in self._before) and os.path.realpath(origin).startswith(places):
+                new.add(name)
+        found = {_worth_importing(name, new) for name in new}
+        return sorted(name for name in found if all(part.isidentifier() for part in name.split(".")))
 
     def _hear(self, event: str, arguments: tuple) -> None:
         # Called for every event of the interpreter: the common ones must cost nothing.

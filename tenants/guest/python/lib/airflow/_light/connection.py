@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from airflow._light import channel
 from airflow._light.baseoperator import LoggingMixin
-from airflow._light.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow._light.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
 
 
 class Connection:
@@ -126,7 +126,15 @@ class Connection:
     get_connection_from_secrets = get
 
     def get_hook(self, *, hook_params=None):
-        raise AirflowNotFoundException(f"no hook is known for connections of type {self.conn_type!r}")
+        from airflow._light.providers_manager import hook_for
+
+        hook = hook_for(self, hook_params)
+        if hook is None:
+            raise AirflowException(
+                f"no installed provider has a hook for connections of type {self.conn_type!r}: "
+                f"add apache-airflow-providers-{(self.conn_type or '').replace('_', '-')} to requirements.txt"
+            )
+        return hook
 
     def __repr__(self):
         return f"Connection(conn_id={self.conn_id!r}, conn_type={self.conn_type!r}, host={self.host!r})"

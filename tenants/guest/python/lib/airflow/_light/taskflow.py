@@ -230,6 +230,18 @@ class _TaskDecorators:
     def sensor(python_callable=None, **kwargs):
         return _decorator(SensorDecoratedOperator, python_callable, False, kwargs)
 
+    @staticmethod
+    def virtualenv(python_callable=None, multiple_outputs=None, **kwargs):
+        from airflow._light.other_python import VirtualenvDecoratedOperator
+
+        return _decorator(VirtualenvDecoratedOperator, python_callable, multiple_outputs, kwargs)
+
+    @staticmethod
+    def external_python(python_callable=None, multiple_outputs=None, **kwargs):
+        from airflow._light.other_python import ExternalPythonDecoratedOperator
+
+        return _decorator(ExternalPythonDecoratedOperator, python_callable, multiple_outputs, kwargs)
+
     def __getattr__(self, name):
         raise AttributeError(f"task decorator {name!r} not found")
 
