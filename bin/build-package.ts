@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundleGuest } from "../tenants/guest/node/bundle-guest.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
@@ -35,7 +36,7 @@ for (const path of filesBelow(dist, (name) => name.endsWith(".d.ts")))
 
 const source = /\.tsx?$/;
 const left =
-  /(?:^|\/)(?:node_modules|__pycache__|tests|test-guest|samples|cases|cron-cases)(?:\/|$)|\.test\.|\.md$/;
+  /(?:^|\/)(?:node_modules|__pycache__|tests|test-guest|samples|cases|cron-cases)(?:\/|$)|\.test\.|\.golden\.|airflow-client\.py$|generate\.py$|\.md$/;
 for (const room of rooms.filter((name) => existsSync(join(root, name))))
   cpSync(join(root, room), join(dist, room), {
     recursive: true,
@@ -47,7 +48,6 @@ for (const room of rooms.filter((name) => existsSync(join(root, name))))
     },
   });
 
-const { bundleGuest } = await import(join(root, "tenants", "guest", "node", "bundle-guest.ts"));
 await bundleGuest(join(dist, "guest", "node"));
 
 mkdirSync(join(dist, "schema"), { recursive: true });
@@ -56,13 +56,16 @@ copyFileSync(
   join(dist, "schema", "dag.v1.json"),
 );
 // Rooms ask two folders up for name and version; and this marks what lies here as modules.
-const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  readonly name: string;
+  readonly version: string;
+};
 writeFileSync(
   join(dist, "package.json"),
   `${JSON.stringify({ name, version, type: "module" }, null, 2)}\n`,
 );
 
-function filesBelow(folder, wanted) {
+function filesBelow(folder: string, wanted: (file: string) => boolean): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((file) => wanted(file))
     .map((file) => join(folder, file));
