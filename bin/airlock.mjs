@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Begins under whatever Node the machine has, goes on under the pinned one: npm's package `node`, installed
 // beside us. Plain JavaScript, so that an old Node can say what is wrong.
+// oxlint-disable typescript/no-unsafe-call typescript/no-unsafe-member-access typescript/no-unsafe-assignment typescript/no-unsafe-argument typescript/no-unsafe-return -- no types here
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";

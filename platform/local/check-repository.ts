@@ -58,7 +58,10 @@ export async function checkRepository(
       settings: withoutAirlockYaml(defaultLimits),
       dagsFolder: "",
     };
-  const found = await findDagFiles({ files: snapshot.files, read: snapshot.read }, settings.value);
+  const found = await findDagFiles(
+    { files: snapshot.files, read: (path) => snapshot.read(path) },
+    settings.value,
+  );
   const wanted = chooseFiles(root, only, found.files);
   const beside = [...found.problems, ...snapshot.warnings.filter(({ path }) => isDagName(path))];
   const byPath = Map.groupBy(beside, ({ path }) => path);
@@ -210,10 +213,10 @@ const checked = (path: string, found: Partial<CheckedFile>): CheckedFile => ({
   ok: (found.errors ?? []).length === 0,
 });
 
-const withoutPath = ({
-  path: _,
-  ...problem
-}: FileProblem & { readonly path: string }): FileProblem => problem;
+const withoutPath = (problem: FileProblem & { readonly path: string }): FileProblem => {
+  const { path: _path, ...rest } = problem;
+  return rest;
+};
 
 /** A problem that stands for the whole repository, in the shape of a file's. */
 export const badRepository = (problem: FileProblem): CheckedFile =>

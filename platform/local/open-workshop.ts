@@ -27,6 +27,8 @@ export type WorkshopSettings = {
   readonly stateDir: string;
   readonly sandbox: "auto" | "linux" | "plain";
   readonly programs: { readonly [kind in GuestKind]: GuestProgram };
+  /** What the default Python environment holds; the server says the same, so that the two share one. */
+  readonly requirements: string;
   /** Progress for people: building an environment, what the sandbox cannot enforce. */
   readonly tell: (line: string) => void;
 };
@@ -71,6 +73,7 @@ export async function openWorkshop(settings: WorkshopSettings): Promise<Workshop
   const environments = openEnvironments({
     sandbox,
     folder: join(stateDir, "environments"),
+    requirements: settings.requirements,
     defaultUid: uid,
   });
   const environmentOf = new Map<string, ReturnType<typeof environments.ensure>>();

@@ -143,12 +143,12 @@ function readUri(id: string, text: string): Answer<ConnectionValue, string> {
   const match = /^([a-z][a-z0-9+._-]*):\/\/(.*)$/is.exec(text);
   if (!match) return bad("must be a URI such as postgres://user:password@host:5432/schema");
   const [, scheme = "", rest = ""] = match;
-  const [address = "", query = ""] = splitOnce(rest, "?");
-  const [authority = "", path = ""] = splitOnce(address, "/");
+  const [address, query = ""] = splitOnce(rest, "?");
+  const [authority, path = ""] = splitOnce(address, "/");
   const at = authority.lastIndexOf("@");
   const userInfo = at < 0 ? "" : authority.slice(0, at);
   const hostPort = at < 0 ? authority : authority.slice(at + 1);
-  const [login = "", password = ""] = splitOnce(userInfo, ":");
+  const [login, password = ""] = splitOnce(userInfo, ":");
   const inner = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(hostPort);
   if (!inner) return bad("the host and port of the URI cannot be read");
   const port = inner[2] === undefined ? undefined : Number(inner[2]);

@@ -107,13 +107,11 @@ export function findingsGitlab(
   ]);
 }
 
+/** Each paints a text. */
 export type Ink = {
-  bold(text: string): string;
-  dim(text: string): string;
-  red(text: string): string;
-  green(text: string): string;
-  yellow(text: string): string;
-  cyan(text: string): string;
+  readonly [style in "bold" | "dim" | "red" | "green" | "yellow" | "cyan"]: (
+    text: string,
+  ) => string;
 };
 
 /** For people: every problem with the lines around it. `source`: a file's text, if it has one. */

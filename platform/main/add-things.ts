@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { isObject, type Json, type JsonObject } from "../model/json.ts";
 import { apiPath, askServer, platformPath, type Query, type Server } from "./ask-server.ts";
-import { collect, leaf, remote, type Shared } from "./build-program.ts";
 import { type Column, columns, printAnswer, tell } from "./print-answer.ts";
 import { wrongUse } from "./problem.ts";
 import { readJsonOption, readWhole } from "./read-option.ts";
 import { type Ref, readRepositoryRef } from "./read-ref.ts";
+import { collect, leaf, remote, type Shared } from "./verb-options.ts";
 import { refOf } from "./verbs/find-run.ts";
 
 export function addThings(program: Command): void {

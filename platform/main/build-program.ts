@@ -1,11 +1,8 @@
 /** All verbs with their help. What a verb does is loaded when it is called: help and mistakes are answered at once. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { addThings } from "./add-things.ts";
-import type { Format } from "./print-answer.ts";
-import type { Wish } from "./profiles.ts";
+import { collect, leaf, remote, type Shared } from "./verb-options.ts";
 import { version } from "./version.ts";
-
-export type Shared = Wish & { readonly output: Format };
 
 export function buildProgram(): Command {
   const program = new Command("airlock")
@@ -245,44 +242,6 @@ function addPlatform(program: Command): void {
       done(await doctor(options.output));
     });
 }
-
-/** A verb that needs no server. */
-export function leaf(parent: Command, usage: string, description: string): Command {
-  return parent
-    .command(usage)
-    .description(description)
-    .exitOverride()
-    .showSuggestionAfterError()
-    .addOption(
-      new Option("-o, --output <format>", "how to answer")
-        .choices(["table", "json", "yaml"])
-        .default("table"),
-    );
-}
-
-/** A verb that asks a server. */
-export function remote(
-  parent: Command,
-  usage: string,
-  description: string,
-  ownUrl = false,
-): Command {
-  const command = leaf(parent, usage, description);
-  if (!ownUrl) command.option("--url <address>", "the server (AIRLOCK_URL)");
-  return command
-    .option("--token <token>", "sign in with it (AIRLOCK_TOKEN)")
-    .option("--profile <name>", "one that `airlock auth login` wrote");
-}
-
-export const collect = (value: string, before: readonly string[]): readonly string[] => [
-  ...before,
-  value,
-];
-
-export const wholeNumber = (text: string): number => {
-  if (!/^-?\d{1,10}$/.test(text)) throw new InvalidArgumentError("it must be a whole number.");
-  return Number(text);
-};
 
 const examples = (...lines: readonly string[]): string =>
   `\nExamples:\n${lines.map((line) => `  npx ${line}`).join("\n")}`;

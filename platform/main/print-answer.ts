@@ -1,4 +1,4 @@
-import { isObject, type Json } from "../model/json.ts";
+import { isObject } from "../model/json.ts";
 
 export type Format = "table" | "json" | "yaml";
 
@@ -76,7 +76,7 @@ function cellText(value: unknown): string {
   }
   if (typeof value === "object") return JSON.stringify(value);
   // Control characters of a stranger's text would drive the reader's terminal.
-  return oneLine(String(value as Json));
+  return oneLine(typeof value === "string" ? value : JSON.stringify(value));
 }
 
 /** Text of a stranger on one line of a terminal: no control characters. */

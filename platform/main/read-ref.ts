@@ -36,8 +36,8 @@ export function readRef(text: string, least: Depth, most: Depth = least): Answer
   const wanted =
     least === most ? `write ${forms[least]}` : `write ${forms[least]}, down to ${forms[most]}`;
   const parts = text.split("/");
-  const least_ = depths.indexOf(least) + 1;
-  if (parts.length < least_ || parts.length > depths.indexOf(most) + 1)
+  const fewest = depths.indexOf(least) + 1;
+  if (parts.length < fewest || parts.length > depths.indexOf(most) + 1)
     return bad(`${quote(text)} is not the name of a ${least}: ${wanted}`);
   const [tenant, dag, run, taskAndIndex] = parts;
   const bracket = /^(.*)\[(\d{1,9})\]$/.exec(taskAndIndex ?? "");

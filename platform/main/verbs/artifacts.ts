@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { askServer } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer } from "../print-answer.ts";
 import { failed } from "../problem.ts";
+import type { Shared } from "../verb-options.ts";
 import { instanceName, number, runPath, runRefOf, text } from "./find-run.ts";
 
 export async function artifacts(

@@ -3,10 +3,10 @@ import { createInterface } from "node:readline/promises";
 import { isObject } from "../../model/json.ts";
 import { askSecret } from "../ask-secret.ts";
 import { openServer, platformPath } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer, tell } from "../print-answer.ts";
 import { failed, unreachable, wrongUse } from "../problem.ts";
 import { chooseProfile, readProfiles, readUrl, writeProfiles } from "../profiles.ts";
+import type { Shared } from "../verb-options.ts";
 import { text } from "./find-run.ts";
 
 const tokenDays = 90;

@@ -1,7 +1,7 @@
 import { isObject } from "../../model/json.ts";
 import { apiPath, askServer } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer, tell } from "../print-answer.ts";
+import type { Shared } from "../verb-options.ts";
 import { runRefOf } from "./find-run.ts";
 
 export async function clear(

@@ -65,7 +65,7 @@ const lookAtNode = (): Finding => ({
 
 function lookAtGit(): Finding {
   const { stdout, status } = spawnSync("git", ["--version"], { encoding: "utf8", timeout: 5_000 });
-  const version = /(\d+)\.(\d+)\.?(\d*)/.exec(stdout ?? "");
+  const version = /(\d+)\.(\d+)\.?(\d*)/.exec(stdout);
   const hint = "install Debian's git (apt-get install git)";
   if (status !== 0 || !version) return { name: "git", state: "missing", found: "not found", hint };
   const [, major, minor] = version.map(Number);

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isObject } from "../../model/json.ts";
 import { askServer, type Server } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { inkFor } from "../ink.ts";
 import { oneLine, printAnswer, write } from "../print-answer.ts";
 import { CommandProblem, wrongUse } from "../problem.ts";
 import { readWhole } from "../read-option.ts";
+import type { Shared } from "../verb-options.ts";
 import { Interrupted, untilInterrupted } from "../watch-run.ts";
 import {
   instanceName,

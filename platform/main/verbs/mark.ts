@@ -1,9 +1,9 @@
 import { isObject } from "../../model/json.ts";
 import { askServer, type Server } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, type Format, printAnswer } from "../print-answer.ts";
 import { wrongUse } from "../problem.ts";
 import { refText } from "../read-ref.ts";
+import type { Shared } from "../verb-options.ts";
 import { type RunRef, refOf, runPath } from "./find-run.ts";
 
 export async function mark(name: string, state: string, options: Shared): Promise<void> {

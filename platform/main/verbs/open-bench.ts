@@ -60,11 +60,13 @@ export async function openBench(path: string): Promise<Bench> {
   process.on("SIGTERM", interrupt);
   let workshop: Workshop;
   try {
-    const programs = await placeGuests(stateDir, guestSources());
+    const sources = guestSources();
+    const programs = await placeGuests(stateDir, sources);
     workshop = await openWorkshop({
       stateDir,
       sandbox: readSandbox(process.env["AIRLOCK_SANDBOX"]),
       programs,
+      requirements: readFileSync(join(sources.python, "requirements.txt"), "utf8"),
       tell,
     });
   } catch (error) {

@@ -1,6 +1,6 @@
 import { apiPath, askServer } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer } from "../print-answer.ts";
+import type { Shared } from "../verb-options.ts";
 import { refOf } from "./find-run.ts";
 
 export async function pause(name: string, paused: boolean, options: Shared): Promise<void> {

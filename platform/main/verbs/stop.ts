@@ -1,6 +1,6 @@
 import { askServer } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer } from "../print-answer.ts";
+import type { Shared } from "../verb-options.ts";
 import { runPath, runRefOf } from "./find-run.ts";
 import { markTask } from "./mark.ts";
 

@@ -1,9 +1,9 @@
 import type { JsonObject } from "../../model/json.ts";
 import { apiPath, askServer } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer, tell, write } from "../print-answer.ts";
 import { readConf, readTime } from "../read-option.ts";
 import { durationText, showRun } from "../show-run.ts";
+import type { Shared } from "../verb-options.ts";
 import { Interrupted, untilInterrupted, watchRun } from "../watch-run.ts";
 import { instanceName, instancesOf, type RunRef, refOf, runPath, text } from "./find-run.ts";
 

@@ -1,6 +1,6 @@
 import { askServer } from "../ask-server.ts";
-import type { Shared } from "../build-program.ts";
 import { columns, printAnswer } from "../print-answer.ts";
+import type { Shared } from "../verb-options.ts";
 import { instanceName, instancesOf, runPath, runRefOf, text } from "./find-run.ts";
 import { whyPath } from "./trigger.ts";
 
