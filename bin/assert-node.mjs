@@ -1,3 +1,4 @@
+// oxlint-disable typescript/no-unsafe-call typescript/no-unsafe-member-access -- no types here
 // npm scripts put node_modules/.bin first, so this is the pinned Node, unless install scripts were
 // switched off: then npm silently runs the machine's own Node, which cannot run TypeScript.
 const wanted = 24;

@@ -8,7 +8,7 @@ import { wrongUse } from "./problem.ts";
 import { readJsonOption, readWhole } from "./read-option.ts";
 import { type Ref, readRepositoryRef } from "./read-ref.ts";
 import { collect, leaf, remote, type Shared } from "./verb-options.ts";
-import { refOf } from "./verbs/find-run.ts";
+import { refOf, text } from "./verbs/find-run.ts";
 
 export function addThings(program: Command): void {
   program.commandsGroup("Things:");
@@ -820,11 +820,11 @@ async function importAll(
   idField: string,
   rows: readonly { readonly [field: string]: Json }[],
 ): Promise<unknown> {
-  const before = new Set((await server.list(path, list)).map((row) => String(row[idField])));
+  const before = new Set((await server.list(path, list)).map((row) => text(row, idField)));
   const created: string[] = [];
   const changed: string[] = [];
   for (const row of rows) {
-    const id = String(row[idField]);
+    const id = text(row, idField);
     if (before.has(id)) {
       await server.send("PATCH", `${path}/${encodeURIComponent(id)}`, row);
       changed.push(id);
