@@ -80,7 +80,7 @@ test("a run fails with its reason, its log is there, and after the mend it ends 
   const second = await house.airlock("logs", "acme/orders/first/total");
   expect(second.stdout).toContain("sum is 6");
   const tasks = JSON.parse(
-    (await house.airlock("tasks", "list", "acme/orders/first", "-o", "json")).stdout,
+    (await house.airlock("tasks", "states-for-dag-run", "acme/orders/first", "-o", "json")).stdout,
   ) as { task_id: string; try_number: number }[];
   expect(tasks.find((task) => task.task_id === "extract")?.try_number).toBe(1);
 }, 120_000);
