@@ -248,7 +248,7 @@ async function oneTransaction(
     clock,
     holding,
     loaded,
-    facts ?? [],
+    facts ?? Promise.resolve([]),
   ]);
   if (row === undefined) return { answers: knocks.map(() => ({ kind: "no_such_run" })) };
   const nowMs = time?.now_ms ?? 0;

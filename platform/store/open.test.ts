@@ -44,7 +44,7 @@ test("a failed statement in a pipeline fails the transaction, though COMMIT itse
       void tx.last(tx`insert into airlock.pool (tenant, pool, slots) values ('acme', 'first', 1)`);
       void tx.last(tx`insert into airlock.pool (tenant, pool, slots) values ('acme', 'first', -7)`);
     }),
-  ).rejects.toThrow();
+  ).rejects.toThrow(/check constraint/);
   const pools = await store.tx(acme, (tx) => tx`select pool from airlock.pool`);
   expect(pools).toHaveLength(0);
 });

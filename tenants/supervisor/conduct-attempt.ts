@@ -45,7 +45,7 @@ export type ConductOptions = {
   readonly copyDir: string;
 };
 
-export const stopGraceMs = 5000;
+const stopGraceMs = 5000;
 const afterTerminalMs = 20_000;
 const executionTimeoutGraceS = 10;
 const reasonLengthMax = 4000;

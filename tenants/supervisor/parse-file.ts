@@ -15,7 +15,7 @@ import { parseRequest } from "./start-frames.ts";
 import type { Child, ChildExit } from "./warm-guest.ts";
 
 /** What a DAG file may print while it is parsed. */
-export const parseOutputBytesMax = 1 << 20;
+const parseOutputBytesMax = 1 << 20;
 /** A file of 10,000 tasks is about 3 MB. */
 const resultBytesMax = 16 << 20;
 const wordsKept = 4000;

@@ -26,7 +26,7 @@ import { FrameCutter, frameOf } from "./frames.ts";
 import { decode } from "./msgpack.ts";
 import { removeFolder } from "./remove-folder.ts";
 
-export type Role = "comms" | "stdout" | "stderr";
+type Role = "comms" | "stdout" | "stderr";
 const roles: readonly string[] = ["comms", "stdout", "stderr"];
 
 const nonceLifeMs = 5000;
