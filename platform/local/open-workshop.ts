@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
 import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
@@ -46,8 +47,12 @@ export type Workshop = {
       readonly egress?: readonly EgressRule[];
     },
   ): Promise<Answer<GuestKey, FileProblem & { readonly path?: string }>>;
+  /** An attempt's outcome stands before its process is gone: callbacks and last words come after it. Waits for them, at most as long as they may take. */
+  settled(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 };
+
+const settleMsMax = 25_000;
 
 /** As root the author's code drops to a uid that belongs to nobody else. */
 export const localUid = 61_200;
@@ -110,6 +115,10 @@ export async function openWorkshop(settings: WorkshopSettings): Promise<Workshop
         egress: more.egress ?? [],
         limits: more.limits,
       });
+    },
+    async settled(signal) {
+      const end = Date.now() + settleMsMax;
+      while (guests.stats().running > 0 && !signal.aborted && Date.now() < end) await pause(10);
     },
     async close() {
       await guests.close();

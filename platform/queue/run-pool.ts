@@ -44,12 +44,13 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   pool.on("connect", (client) => {
     client.on("error", () => undefined);
   });
-  const state = { stopping: false };
+  const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
   let current: Runner | undefined;
   let wake: (() => void) | undefined;
 
   const cycle = async (started: () => void): Promise<void> => {
-    while (!state.stopping) {
+    while (!isStopping()) {
       try {
         current = await startRunner(pool, options, started);
         await current.promise;
@@ -57,7 +58,7 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
         options.onProblem("queue runner ended; starting a fresh one", error);
       }
       current = undefined;
-      if (!state.stopping) {
+      if (!isStopping()) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, 500);
           wake = () => {
@@ -74,7 +75,7 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   });
   return {
     async stop() {
-      state.stopping = true;
+      stopping.abort();
       wake?.();
       await current?.stop().catch(() => undefined);
       await running;

@@ -171,7 +171,8 @@ export function openDoor(deps: DoorDeps): Door {
     afterCommit: (tenant, row, turned) => afterCommit(deps, admissions, tenant, row, turned),
     admit: (tenant) => admissions.admit(tenant),
     async settle() {
-      while (lanes.size > 0) await Promise.allSettled([...lanes.values()].map((lane) => lane.busy));
+      while (lanes.size > 0)
+        await Promise.allSettled([...lanes.values()].map((lane) => lane.busy ?? Promise.resolve()));
       await admissions.settle();
     },
   };

@@ -35,6 +35,13 @@ export async function sealAudit(tx: Tx): Promise<readonly ChainHead[]> {
   }));
 }
 
+/** Whether there is anything to seal: asked often, and cheap when nothing happened. System transaction. */
+export async function hasUnsealedAudit(tx: Tx): Promise<boolean> {
+  const [row] = await tx<{ some: boolean }[]>`
+    select exists (select from airlock.audit a, airlock.audit_seal s where a.xid >= s.below) as some`;
+  return row?.some === true;
+}
+
 /**
  * The first place at which a tenant's chain does not hold, or undefined. `anchor`: a head that was kept outside;
  * a chain that no longer has it was cut. System transaction; reads the whole chain.

@@ -9,10 +9,8 @@ let clone: Clone;
 
 beforeAll(async () => {
   house = await openHouse();
-  expect(await house.airlock("tenants", "create", "acme")).toMatchObject({ code: 0 });
-  expect(await house.airlock("repositories", "create", "acme/pipelines")).toMatchObject({
-    code: 0,
-  });
+  await house.must("tenants", "create", "acme");
+  await house.must("repositories", "create", "acme/pipelines");
   clone = await cloneRepository(house, "acme", "pipelines");
   mkdirSync(join(clone.folder, "dags"));
 }, 240_000);

@@ -10,6 +10,7 @@ import { findingsPretty } from "../../local/write-findings.ts";
 import type { GuestKey } from "../../model/guest.ts";
 import type { JsonObject } from "../../model/json.ts";
 import { inkFor } from "../ink.ts";
+import { orderTasks } from "../order-tasks.ts";
 import { columns, type Format, printAnswer, write } from "../print-answer.ts";
 import { failed, wrongUse } from "../problem.ts";
 import { readConf, readTime } from "../read-option.ts";
@@ -69,7 +70,7 @@ export async function run(
     const keys = new Map<string, Promise<GuestKey>>();
     const screen = showRun({
       title: `${spec.dag_id} (${file.path}), here`,
-      tasks: chosen.value.tasks.map(({ task_id }) => task_id),
+      tasks: orderTasks(chosen.value.tasks),
       logsTo: options.output === "table" ? process.stdout : process.stderr,
     });
     const artifactsDir = join(bench.stateDir, "local-artifacts", spec.dag_id, stamp());
@@ -103,6 +104,7 @@ export async function run(
         onEvent: (event) => show(screen, event),
         signal: bench.signal,
       });
+      await bench.workshop.settled(bench.signal);
     } finally {
       screen.close();
     }

@@ -1,5 +1,6 @@
 import type { JsonObject } from "../../model/json.ts";
 import { apiPath, askServer } from "../ask-server.ts";
+import { orderTasks } from "../order-tasks.ts";
 import { columns, printAnswer, tell, write } from "../print-answer.ts";
 import { readConf, readTime } from "../read-option.ts";
 import { durationText, showRun } from "../show-run.ts";
@@ -42,7 +43,12 @@ export async function trigger(
   const tasks = await server.list(apiPath(run.tenant, "dags", run.dag, "tasks"), "tasks");
   const screen = showRun({
     title: full,
-    tasks: tasks.map((task) => text(task, "task_id")),
+    tasks: orderTasks(
+      tasks.map((task) => ({
+        task_id: text(task, "task_id"),
+        downstream: (task["downstream_task_ids"] ?? []) as readonly string[],
+      })),
+    ),
     logsTo: process.stderr,
   });
   const begun = performance.now();
