@@ -38,8 +38,10 @@ function prettyLines(): { write(line: string): void } {
       const stack =
         typeof err === "object" && err !== null && "stack" in err ? `\n${String(err.stack)}` : "";
       process.stderr.write(
-        `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${String(room ?? "").padEnd(9)} ${String(msg ?? "")} ${fields}${stack}\n`,
+        `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${textOf(room).padEnd(9)} ${textOf(msg)} ${fields}${stack}\n`,
       );
     },
   };
 }
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");

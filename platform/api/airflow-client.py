@@ -5,8 +5,8 @@ import urllib.request
 
 import airflow_client.client as client
 from airflow_client.client.api import (
-    connection_api, dag_api, dag_run_api, dag_source_api, dag_stats_api, dag_version_api, import_error_api, monitor_api,
-    pool_api, task_api, task_instance_api, variable_api, version_api, x_com_api,
+    config_api, connection_api, dag_api, dag_run_api, dag_source_api, dag_stats_api, dag_version_api, event_log_api, import_error_api,
+    monitor_api, pool_api, task_api, task_instance_api, variable_api, version_api, x_com_api,
 )
 from airflow_client.client.models import (
     ClearTaskInstancesBody, ConnectionBody, DAGPatchBody, PoolBody, PoolPatchBody, TriggerDAGRunPostBody, VariableBody,
@@ -91,6 +91,13 @@ with client.ApiClient(client.Configuration(host=host, access_token=token)) as ap
     assert pools.patch_pool("py", PoolPatchBody(pool="py", slots=3)).slots == 3
     check("get_pools", pools.get_pools())
     pools.delete_pool("py")
+
+    assert check("get_event_logs", event_log_api.EventLogApi(api).get_event_logs()).total_entries > 5
+    try:
+        config_api.ConfigApi(api).get_config()
+        raise AssertionError("the configuration was shown")
+    except client.exceptions.ForbiddenException as error:
+        assert "Your Airflow administrator chose" in error.body
 
     try:
         dags.get_dag("none")

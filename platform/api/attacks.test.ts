@@ -35,6 +35,7 @@ const fill = (path: string, tenant: string, dag: string): string =>
     .replace("{pool_name*}", "default_pool")
     .replace("{xcom_key*}", "return_value")
     .replace("{import_error_id}", "1")
+    .replace("{event_log_id}", "1")
     .replace("{repository}", "pipelines")
     .replace("{username}", "ann")
     .replace("{token_id}", "AAAAAAAAAAAA");

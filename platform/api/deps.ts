@@ -63,7 +63,7 @@ export type DeedProblem = {
 };
 
 /** How far a clear or a mark reaches from the tasks it names. */
-export type Reach = {
+type Reach = {
   readonly include_upstream: boolean;
   readonly include_downstream: boolean;
   readonly include_past: boolean;

@@ -21,7 +21,7 @@ import {
 } from "../store/people.ts";
 import { openSignInLimit } from "./sign-in-limit.ts";
 
-export type PasswordAnswer =
+type PasswordAnswer =
   | { readonly kind: "person"; readonly asker: Asker }
   | { readonly kind: "wrong" }
   | { readonly kind: "too_soon"; readonly seconds: number };

@@ -116,7 +116,7 @@ function addDaily(program: Command): void {
   program.commandsGroup("Daily:");
   remote(program, "trigger <tenant/dag>", "Start a run")
     .option("--conf <json>", "the run's configuration: a JSON object")
-    .option("--logical-date <time>", "ISO 8601")
+    .option("--logical-date <time>", "ISO 8601; left out: now")
     .option("--run-id <id>", "its name; left out: one is made")
     .option("--wait", "show the run until it has ended; exit 1 if it failed")
     .addHelpText(

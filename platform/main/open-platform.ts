@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -15,7 +16,6 @@ import { openEnvironments } from "../../tenants/environments/open-environments.t
 import { defaultLimits } from "../../tenants/registry/limits.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
 import type { GitCredentials } from "../../tenants/source/credentials.ts";
-import type { GitAccessRequest, GitVerdict } from "../../tenants/source/serve-git.ts";
 import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
 import { answerPush } from "../../tenants/sync/answer-push.ts";
 import { ensureBundle } from "../../tenants/sync/ensure-bundle.ts";
@@ -38,16 +38,19 @@ import { migrateQueue } from "../queue/migrate.ts";
 import { openDoor } from "../runs/advance-run.ts";
 import { openDagCache } from "../runs/dag-cache.ts";
 import { openDeeds } from "../runs/deeds.ts";
+import { keepHouse } from "../scheduler/keep-house.ts";
 import { runScheduler, type Scheduler } from "../scheduler/run-scheduler.ts";
 import { type Keyring, openKeyring } from "../secrets/keyring.ts";
 import { deriveKeys, openPlatformKeys } from "../secrets/platform-keys.ts";
 import { loadRules, policyVersion } from "../store/grants.ts";
 import { migrate } from "../store/migrate.ts";
 import { openStore, type Store } from "../store/open.ts";
+import { beatRole, readRoleBeats } from "../store/role-beats.ts";
 import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { type HeldHome, holdHome } from "./home.ts";
+import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
 import { serveLive } from "./serve-live.ts";
@@ -146,7 +149,6 @@ async function openParts(
   if (!keys.ok) throw new Error(`${keys.problem.field}: ${keys.problem.message}`);
   const keyring = openKeyring(keys.value, openTenantKeys(store));
   const [auditKey] = deriveKeys(keys.value, "audit");
-  if (auditKey === undefined) throw new Error("there is no platform key");
 
   const authorizer = openAuthorizer({
     versionOf: (domain) => store.system((tx) => policyVersion(tx, domain)),
@@ -299,6 +301,16 @@ async function openParts(
       () => undefined,
     );
     closers.push(() => mine.stop());
+    const anchors = join(home.folder, "audit-heads.jsonl");
+    const keeping = keepHouse({
+      store,
+      log,
+      anchor: (heads) =>
+        appendFile(anchors, heads.map((head) => `${JSON.stringify(head)}\n`).join(""), {
+          mode: 0o600,
+        }),
+    });
+    closers.push(() => keeping.stop());
   }
 
   if (has("worker")) {
@@ -333,6 +345,11 @@ async function openParts(
     const mine = await runSyncs(syncDeps, { concurrency: 4 });
     syncs = mine;
     closers.push(() => mine.close());
+    const beat = setInterval(() => {
+      store.system((tx) => beatRole(tx, "sync")).catch(() => undefined);
+    }, 5_000);
+    beat.unref();
+    closers.push(() => clearInterval(beat));
   }
 
   const warnings = sandbox.warnings;
@@ -372,16 +389,17 @@ async function openParts(
   let port = settings.port;
   if (has("server")) {
     progress("listening");
+    const authorizeGit = openGitDoor({ store, authorizer, signIn: api.signIn });
     const http: Server = createHttpServer({
       api,
-      gitHost: {
+      gitHost: (ip) => ({
         root: folders.hosted,
-        authorize: (request) => authorizeGit(api, authorizer, store, request),
+        authorize: (request) => authorizeGit(request, ip),
         pushed: ({ tenant, repository, refs, signal }) =>
           syncs === undefined
             ? oneLine("stored; the sync role runs in another process")
             : answerPush({ tenant, repository, refs, signal }, syncs, syncDeps),
-      },
+      }),
       webhook: (request) =>
         receiveWebhook(request, {
           store,
@@ -524,47 +542,13 @@ async function* oneLine(line: string): AsyncGenerator<string> {
   yield line;
 }
 
-async function authorizeGit(
-  api: Api,
-  authorizer: Authorizer,
-  store: Store,
-  request: GitAccessRequest,
-): Promise<GitVerdict> {
-  const { tenant, repository, deed, basic } = request;
-  if (basic === undefined) return { kind: "sign_in" };
-  const asker = basic.password.startsWith("alk_")
-    ? await api.signIn.byToken(basic.password)
-    : await api.signIn
-        .byPassword(basic.username, basic.password, "git")
-        .then((answer) => (answer.kind === "person" ? answer.asker : undefined));
-  if (asker === undefined) return { kind: "sign_in" };
-  if (asker.onlyTenant !== undefined && asker.onlyTenant !== tenant) return { kind: "unknown" };
-  const [row] = await store.tx(
-    tenant,
-    (tx) => tx<{ state: string; kind: string }[]>`
-      select t.state, r.kind from airlock.tenant t join airlock.repository r on r.tenant = t.tenant
-       where t.tenant = ${tenant} and r.repository = ${repository}`,
-  );
-  if (row === undefined || row.kind !== "hosted") return { kind: "unknown" };
-  const thing = `repo:${repository}`;
-  if (!(await authorizer.can(asker, "repo.read", tenant, thing))) return { kind: "unknown" };
-  if (deed === "repo.push" && row.state !== "active")
-    return { kind: "forbidden", message: `The tenant ${tenant} is suspended.` };
-  return (await authorizer.can(asker, deed, tenant, thing))
-    ? { kind: "allowed", actor: asker.subject }
-    : {
-        kind: "forbidden",
-        message: `${asker.name} may read ${tenant}/${repository} and not push to it.`,
-      };
-}
-
 async function readHealth(store: Store, warnings: readonly string[]): Promise<HealthFacts> {
   try {
-    const [row] = await store.system((tx) => tx<{ now: Date }[]>`select clock_timestamp() as now`);
+    const beats = await store.system(readRoleBeats);
     return {
       database: true,
-      scheduler_heartbeat: row?.now ?? null,
-      sync_heartbeat: row?.now ?? null,
+      scheduler_heartbeat: beats.scheduler,
+      sync_heartbeat: beats.sync,
       triggerer_heartbeat: null,
       warnings,
     };

@@ -1,68 +1,62 @@
 import { createHash } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 export type PlacedGuests = {
-  readonly python: { readonly dir: string; readonly entry: string; readonly version: string };
-  readonly node: { readonly dir: string; readonly entry: string; readonly version: string };
+  readonly python: PlacedGuest;
+  readonly node: PlacedGuest;
+};
+export type PlacedGuest = {
+  readonly dir: string;
+  readonly entry: string;
+  /** Of its contents: a new one parses every DAG file anew. */
+  readonly version: string;
 };
 
 /**
- * Copies of the guest programs where tenants' users can read them, named by their content: a checkout under
- * somebody's home is closed to them, and a guest that runs must not change under an upgrade. From the sources
- * the node guest is bundled; the published package brings it built.
+ * The guest programs, as folders that need nothing beside them. The node guest is bundled from the sources
+ * the first time; the published package brings it built. The supervisor copies both to where tenants can
+ * read them.
  */
 export async function placeGuests(
   home: string,
   sources: { readonly python: string; readonly node: string; readonly builtNode?: string },
 ): Promise<PlacedGuests> {
-  const root = join(home, "guests");
-  mkdirSync(root, { recursive: true, mode: 0o755 });
-  const pythonVersion = hashFolder(sources.python, /\.(?:py|txt|json)$/);
-  const python = await placeOnce(join(root, `python-${pythonVersion}`), (folder) => {
-    cpSync(sources.python, folder, {
-      recursive: true,
-      filter: (path) => !/\/(?:__pycache__|tests)(?:\/|$)|\.test\.ts$|\.md$/.test(path),
-    });
-    return Promise.resolve();
-  });
-  const nodeVersion = hashFolder(sources.builtNode ?? sources.node, /\.(?:ts|js|json|wasm)$/);
-  const node = await placeOnce(join(root, `node-${nodeVersion}`), async (folder) => {
-    if (sources.builtNode !== undefined) {
-      cpSync(sources.builtNode, folder, { recursive: true });
-      return;
-    }
-    const { bundleGuest } = (await import(join(sources.node, "node", "bundle-guest.ts"))) as {
-      bundleGuest(folder: string): Promise<string>;
-    };
-    await bundleGuest(folder);
-  });
-  return {
-    python: { dir: python, entry: "main.py", version: pythonVersion },
-    node: { dir: node, entry: "main.js", version: nodeVersion },
+  const python: PlacedGuest = {
+    dir: sources.python,
+    entry: "main.py",
+    version: hashFolder(sources.python, /\.(?:py|txt|json)$/),
   };
+  if (sources.builtNode !== undefined)
+    return {
+      python,
+      node: {
+        dir: sources.builtNode,
+        entry: "main.js",
+        version: hashFolder(sources.builtNode, /\.(?:js|wasm)$/),
+      },
+    };
+  const version = hashFolder(sources.node, /\.(?:ts|json)$/);
+  const dir = join(home, "guests", `node-${version}`);
+  if (!existsSync(dir)) await bundle(sources.node, dir);
+  return { python, node: { dir, entry: "main.js", version } };
 }
 
-async function placeOnce(folder: string, make: (folder: string) => Promise<void>): Promise<string> {
-  if (existsSync(folder)) return folder;
+async function bundle(sources: string, folder: string): Promise<void> {
   const part = `${folder}.${process.pid}.part`;
   rmSync(part, { recursive: true, force: true });
-  await make(part);
+  mkdirSync(part, { recursive: true });
+  // Only here, and only from a checkout: esbuild is no part of a running platform.
+  const { bundleGuest } = (await import(join(sources, "node", "bundle-guest.ts"))) as {
+    readonly bundleGuest: (folder: string) => Promise<string>;
+  };
+  await bundleGuest(part);
   try {
     renameSync(part, folder);
   } catch (error) {
     rmSync(part, { recursive: true, force: true });
     if (!existsSync(folder)) throw error;
   }
-  return folder;
 }
 
 function hashFolder(folder: string, wanted: RegExp): string {

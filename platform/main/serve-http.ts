@@ -12,7 +12,7 @@ import { type RepositoryId, readRepositoryId, readTenantId, type TenantId } from
 
 export type HttpDeps = {
   readonly api: Api;
-  readonly gitHost: GitHost | undefined;
+  readonly gitHost: (ip: string) => GitHost;
   readonly webhook: (request: {
     readonly tenant: TenantId;
     readonly repository: RepositoryId;
@@ -63,8 +63,8 @@ async function route(
   response: ServerResponse,
 ): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-  if (path.startsWith("/git/") && deps.gitHost !== undefined)
-    return serveGit(request, response, deps.gitHost);
+  if (path.startsWith("/git/"))
+    return serveGit(request, response, deps.gitHost(request.socket.remoteAddress ?? "unknown"));
   const hook = /^\/t\/([^/]+)\/hooks\/git\/([^/]+)$/.exec(path);
   if (hook !== null) return takeWebhook(deps, request, response, hook[1] ?? "", hook[2] ?? "");
   const live = /^\/t\/([^/]+)\/api\/live$/.exec(path);

@@ -203,7 +203,7 @@ function stopOnSignal(platform: Platform): Promise<void> {
       signals += 1;
       if (signals > 1) process.exit(130);
       process.stderr.write("\nstopping; once more to stop at once\n");
-      platform.close().then(done, done);
+      void platform.close().finally(done);
     };
     process.on("SIGINT", stop);
     process.on("SIGTERM", stop);

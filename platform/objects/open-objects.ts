@@ -38,7 +38,7 @@ export function openDirectoryObjects(folder: string): Objects {
       try {
         if (Buffer.isBuffer(body)) await file.writeFile(body);
         // Not pipeline to a write stream: with autoClose off it waits for a close that never comes.
-      else for await (const chunk of body) await file.writeFile(chunk as Buffer);
+        else for await (const chunk of body) await file.writeFile(chunk as Buffer);
         await file.sync();
       } catch (error) {
         await rm(part, { force: true });

@@ -44,12 +44,13 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   pool.on("connect", (client) => {
     client.on("error", () => undefined);
   });
-  let stopping = false;
+  const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
   let current: Runner | undefined;
   let wake: (() => void) | undefined;
 
   const cycle = async (started: () => void): Promise<void> => {
-    while (!stopping) {
+    while (!isStopping()) {
       try {
         current = await startRunner(pool, options, started);
         await current.promise;
@@ -57,7 +58,7 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
         options.onProblem("queue runner ended; starting a fresh one", error);
       }
       current = undefined;
-      if (!stopping) {
+      if (!isStopping()) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, 500);
           wake = () => {
@@ -74,7 +75,7 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   });
   return {
     async stop() {
-      stopping = true;
+      stopping.abort();
       wake?.();
       await current?.stop().catch(() => undefined);
       await running;
@@ -122,5 +123,5 @@ function readJob(payload: unknown): JobRef | undefined {
 /** graphile logs every job; only its errors are ours to know. */
 const quietLogger = (options: PoolOptions): Logger =>
   new Logger(() => (level, message, meta) => {
-    if (level === "error") options.onProblem(message, meta?.["error"] ?? meta);
+    if (level === "error") options.onProblem(message, meta["error"] ?? meta);
   });

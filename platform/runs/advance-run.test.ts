@@ -34,7 +34,6 @@ afterAll(async () => {
   await database.drop();
 });
 beforeEach(async () => {
-  await door?.settle();
   await database.owner`truncate airlock.tenant cascade`;
   await database.owner`insert into airlock.tenant (tenant) values ('acme')`;
   await database.owner`insert into airlock.pool (tenant, pool, slots) values ('acme', 'default_pool', 128)`;

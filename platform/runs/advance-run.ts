@@ -171,7 +171,8 @@ export function openDoor(deps: DoorDeps): Door {
     afterCommit: (tenant, row, turned) => afterCommit(deps, admissions, tenant, row, turned),
     admit: (tenant) => admissions.admit(tenant),
     async settle() {
-      while (lanes.size > 0) await Promise.allSettled([...lanes.values()].map((lane) => lane.busy));
+      while (lanes.size > 0)
+        await Promise.allSettled([...lanes.values()].map((lane) => lane.busy ?? Promise.resolve()));
       await admissions.settle();
     },
   };
@@ -248,7 +249,7 @@ async function oneTransaction(
     clock,
     holding,
     loaded,
-    facts ?? [],
+    facts ?? Promise.resolve([]),
   ]);
   if (row === undefined) return { answers: knocks.map(() => ({ kind: "no_such_run" })) };
   const nowMs = time?.now_ms ?? 0;

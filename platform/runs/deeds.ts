@@ -16,6 +16,7 @@ import {
 } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { InstanceKey, InstanceRow, RunEvent } from "../model/run.ts";
+import type { RunState } from "../model/states.ts";
 import type { Tx } from "../store/open.ts";
 import type { RunRow } from "../store/run-rows.ts";
 import { type CreateDeps, createRun } from "./create-run.ts";
@@ -315,21 +316,23 @@ export function openDeeds(deps: DeedDeps) {
     ): Outcome<undefined> {
       const run = await findRun(tenant, stop.dag_id, stop.run_id);
       if (run === undefined) return bad(noRun(stop.dag_id, stop.run_id));
-      let wasOpen = false;
+      const before: { state?: RunState } = {};
       await door.advance(
         { tenant, run },
         {
           kind: "deed",
           why: `stopped by ${stop.user}`,
           plan({ row }) {
-            wasOpen = row.facts.state === "running" || row.facts.state === "queued";
+            before.state = row.facts.state;
             return Promise.resolve(
-              wasOpen ? [{ kind: "run_marked", state: "failed", reason: "stopped" }] : [],
+              isOpen(row.facts.state)
+                ? [{ kind: "run_marked", state: "failed", reason: "stopped" }]
+                : [],
             );
           },
         },
       );
-      return wasOpen
+      return before.state !== undefined && isOpen(before.state)
         ? good(undefined)
         : bad({ kind: "refused", message: `The run ${stop.run_id} has ended already` });
     },
@@ -428,6 +431,8 @@ export function openDeeds(deps: DeedDeps) {
     },
   };
 }
+
+const isOpen = (state: RunState): boolean => state === "running" || state === "queued";
 
 const tasksOf = (
   tasks:

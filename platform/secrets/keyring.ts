@@ -22,7 +22,7 @@ export type WrappedKeyStore = {
   rewrap(key: WrappedKey, from: Buffer): Promise<void>;
 };
 
-export type SecretKind = "connection" | "variable" | "repository" | "webhook" | "session";
+type SecretKind = "connection" | "variable" | "repository" | "webhook" | "session";
 
 /**
  * Seals and opens a tenant's secrets. `id` is the row that the value lies in: a value opens only there.

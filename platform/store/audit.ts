@@ -54,6 +54,16 @@ export async function listAudit(
   return { rows, total: count?.total ?? 0 };
 }
 
+export async function getAudit(
+  tx: Tx,
+  ref: { readonly tenant: string; readonly seq: string },
+): Promise<AuditRow | undefined> {
+  const [row] = await tx<AuditRow[]>`
+    select id, seq, tenant, at, actor, ip, deed, thing, outcome, detail, mac from airlock.audit
+     where tenant = ${ref.tenant} and seq = ${ref.seq}::bigint`;
+  return row;
+}
+
 /** Ids of rows, oldest first, whose content is not what was written under any of the keys. At most `limit` rows from `afterSeq` on are looked at. */
 export async function findForgedAudit(
   tx: Tx,

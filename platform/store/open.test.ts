@@ -19,8 +19,11 @@ afterAll(async () => {
 });
 
 test("a transaction of one tenant sees that tenant's rows alone", async () => {
-  const seen = await store.tx(acme, (tx) => tx`select tenant from airlock.tenant`);
-  expect(seen.map((row) => row["tenant"])).toEqual(["acme"]);
+  const seen = await store.tx(
+    acme,
+    (tx) => tx<{ tenant: string }[]>`select tenant from airlock.tenant`,
+  );
+  expect(seen.map((row) => row.tenant)).toEqual(["acme"]);
 });
 
 test("a write for another tenant is refused by the database itself", async () => {
@@ -44,7 +47,7 @@ test("a failed statement in a pipeline fails the transaction, though COMMIT itse
       void tx.last(tx`insert into airlock.pool (tenant, pool, slots) values ('acme', 'first', 1)`);
       void tx.last(tx`insert into airlock.pool (tenant, pool, slots) values ('acme', 'first', -7)`);
     }),
-  ).rejects.toThrow();
+  ).rejects.toThrow(/check constraint/);
   const pools = await store.tx(acme, (tx) => tx`select pool from airlock.pool`);
   expect(pools).toHaveLength(0);
 });
@@ -58,9 +61,9 @@ test("statements sent with the commit are written", async () => {
 });
 
 test("every table that has a tenant forces row-level security, and every other one lets only the system in", async () => {
-  const open = await database.owner`
+  const open = await database.owner<{ relname: string }[]>`
     select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = 'airlock' and c.relkind in ('r', 'p') and not (c.relrowsecurity and c.relforcerowsecurity)
        and c.relname <> 'migration'`;
-  expect(open.map((row) => row["relname"])).toEqual([]);
+  expect(open.map((row) => row.relname)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /** Rows of repositories: settings, who wants a sync, who holds the lease. */
 import { type CommitId, known, type RepositoryId, type TenantId } from "../model/ids.ts";
-import { codeOf, type Tx } from "./open.ts";
+import type { Tx } from "./open.ts";
 
 export type SyncReason = "push" | "webhook" | "poll" | "asked" | "retry";
 
@@ -333,5 +333,3 @@ export async function keepNeededBundles(
 /** Postgres refuses text with NUL and lone surrogates; what tenants wrote is shown without them. */
 export const storable = (text: string): string =>
   text.replaceAll("\u0000", "\ufffd").toWellFormed();
-
-export const isUniqueViolation = (error: unknown): boolean => codeOf(error) === "23505";

@@ -11,7 +11,6 @@ import type {
   RunKey,
   TaskId,
 } from "../model/ids.ts";
-import type { Json } from "../model/json.ts";
 import type {
   CounterRow,
   InstanceKey,
@@ -451,17 +450,6 @@ export const askToStop = (
    where a.tenant = ${tenant} and a.run = ${run} and a.task_id = k.task_id and a.map_index = k.map_index
      and a.state in ('admitted', 'running')
   returning a.attempt, a.worker`;
-
-/** A deferral or reschedule data that the instance carries into its next start. */
-export const setNext = (
-  tx: Tx,
-  tenant: string,
-  run: RunKey,
-  key: InstanceKey,
-  next: { readonly method: string; readonly kwargs: Json },
-) => tx`
-  update airlock.task_instance set next_method = ${next.method}, next_kwargs = ${JSON.stringify(next.kwargs)}::text::json
-   where tenant = ${tenant} and run = ${run} and task_id = ${key.task_id} and map_index = ${key.map_index}`;
 
 export type XComWrite = InstanceKey & {
   readonly key: string;

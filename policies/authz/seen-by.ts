@@ -4,7 +4,7 @@
  */
 import type { GrantSet, Side } from "./grants.ts";
 
-export type Range = {
+type Range = {
   readonly from: string /** Exclusive; undefined: no end. */;
   readonly to?: string;
 };

@@ -81,7 +81,7 @@ export type EnvironmentsOptions = {
   readonly machine?: { readonly [name: string]: string | undefined };
 };
 
-export type BuildLimits = {
+type BuildLimits = {
   readonly seconds: number;
   readonly memoryBytes: number;
   readonly diskBytes: number;

@@ -165,7 +165,7 @@ function inside(from: string, target: string): string | undefined {
 const optionOf = (body: string): string => /^-{1,2}[\w-]+/.exec(body)?.[0] ?? body.slice(0, 40);
 
 /** PEP 503: how the index and pip's messages name a package. */
-export const nameOf = (body: string): string | undefined =>
+const nameOf = (body: string): string | undefined =>
   /^([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:$|[[<>=!~;\s(])/
     .exec(body)?.[1]
     ?.toLowerCase()

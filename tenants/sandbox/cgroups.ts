@@ -16,13 +16,13 @@ import {
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
-export type GroupLimits = {
+type GroupLimits = {
   readonly memoryBytes: number;
   readonly cpuPercent: number;
   readonly processes: number;
 };
 
-export type GroupUsage = {
+type GroupUsage = {
   /** undefined where this machine cannot count it. */
   readonly cpu_s?: number;
   readonly peak_memory_bytes?: number;

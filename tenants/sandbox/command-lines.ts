@@ -24,8 +24,8 @@ export type Machine = {
 /** uid inside: the same for all, so that nothing inside tells tenants apart. */
 const uidInside = "1000";
 /** The filter is handed over as this descriptor, the network helper's channel as the next. */
-export const filterFd = 3;
-export const channelFd = 4;
+const filterFd = 3;
+const channelFd = 4;
 
 /** Threads that this user runs already, with room for those that come and go. */
 function processesOfThisUser(): number {

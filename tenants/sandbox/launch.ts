@@ -29,7 +29,7 @@ export type Bind = {
 };
 
 /** What one process may take (rlimits); what all of them together may take is the group's. */
-export type ProcessLimits = {
+type ProcessLimits = {
   readonly memoryBytes: number;
   readonly processes: number;
   readonly openFiles: number;

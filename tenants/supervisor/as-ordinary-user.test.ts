@@ -36,7 +36,11 @@ describe.skipIf(!root || !reachable)("an ordinary user", () => {
       const { stdout } = await promisify(execFile)(
         "setpriv",
         [
-          ...["--reuid", String(user), "--regid", String(user), "--clear-groups"],
+          "--reuid",
+          String(user),
+          "--regid",
+          String(user),
+          "--clear-groups",
           process.execPath,
           join(folder, "tenants/supervisor/test-guest/live-as-user.ts"),
           driver,

@@ -45,7 +45,7 @@ export type ConductOptions = {
   readonly copyDir: string;
 };
 
-export const stopGraceMs = 5000;
+const stopGraceMs = 5000;
 const afterTerminalMs = 20_000;
 const executionTimeoutGraceS = 10;
 const reasonLengthMax = 4000;
@@ -459,7 +459,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
     }
     exit ??= { code: null, signal: "SIGKILL" };
     signal.removeEventListener("abort", onAbort);
-    await child.release();
+    await child.release("still wanted");
     // Whatever held the output open is dead now.
     await Promise.all(outputsEnded);
     await log.flushed();

@@ -3,7 +3,7 @@
  * forms it takes on its way into logs (base64 at any offset, URL-encoded, JSON-escaped, line by line).
  * Not found: reversed, encrypted, cut into pieces by the author, values under five characters.
  */
-export const secretLengthMin = 5;
+const secretLengthMin = 5;
 const secretsMax = 10_000;
 const shown = "***";
 

@@ -51,7 +51,7 @@ test.each([
   ["nesting without end", "91".repeat(100) + "01"],
 ])("%s is refused before anything is allocated", (_, hex) => {
   const before = process.memoryUsage().heapUsed;
-  expect(() => decode(Buffer.from(hex, "hex"))).toThrow();
+  expect(() => decode(Buffer.from(hex, "hex"))).toThrow(/^a frame /);
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(8 << 20);
 });
 

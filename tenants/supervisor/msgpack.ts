@@ -4,7 +4,7 @@
  * timestamps (extension −1) ISO strings; other extensions are refused. Integers beyond 2^53 stay bigint, so
  * that whoever makes JSON of them has to decide.
  */
-export const depthMax = 64;
+const depthMax = 64;
 
 export class FrameProblem extends Error {
   constructor(message: string) {

@@ -475,7 +475,7 @@ describe("a parse", () => {
     const files = await stage.parse(
       {
         "dags/good.py":
-          "print(ask({'type': 'GetVariable', 'key': 'x'})); done(dags=[{'dag_id': 'a'}], packages=['json'], inputs=[first['file'], BUNDLE + '/dags/lib.py', '/etc/passwd', '../x'])",
+          "print(ask({'type': 'GetVariable', 'key': 'x'})); done(dags=[{'dag_id': 'a'}], packages=['json'], inputs=[first['file'], BUNDLE + '/dags/lib.py', '/etc/passwd', '../x'], listed=[BUNDLE + '/dags', '.', '/etc'])",
         "dags/loop.py": "while True: pass",
         "dags/exit.py": "print('last words'); sys.stdout.flush(); os._exit(7)",
         "dags/quit.py": "sys.exit(3)",
@@ -496,7 +496,7 @@ describe("a parse", () => {
       dags: [{ dag_id: "a" }],
       errors: [],
       packages: ["json"],
-      inputs: ["dags/good.py", "dags/lib.py"],
+      inputs: ["dags/good.py", "dags/lib.py", "dags/", "/"],
     });
     expect(of("loop")?.errors[0]?.message).toContain("after 2 s");
     expect(of("exit")?.errors[0]).toMatchObject({
@@ -545,6 +545,14 @@ describe("guests", () => {
     expect(stage.guests.stats().started - before).toBeLessThanOrEqual(1);
     const crash = await stage.run("process.exit(5) //END", { key });
     expect(crash.outcome).toMatchObject({ kind: "failed", exit_code: 5 });
+  });
+
+  test("give a hundred children at once, each with its own words", async () => {
+    const all = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => stage.run(`print(${String(i)}); xcom(${String(i)})`)),
+    );
+    expect(all.map((told) => told.xcoms.get("return_value"))).toEqual(all.map((_, i) => i));
+    await expect.poll(() => all.map((told) => told.text)).toEqual(all.map((_, i) => String(i)));
   });
 
   test("that cannot start say why", async () => {

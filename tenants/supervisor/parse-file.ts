@@ -15,7 +15,7 @@ import { parseRequest } from "./start-frames.ts";
 import type { Child, ChildExit } from "./warm-guest.ts";
 
 /** What a DAG file may print while it is parsed. */
-export const parseOutputBytesMax = 1 << 20;
+const parseOutputBytesMax = 1 << 20;
 /** A file of 10,000 tasks is about 3 MB. */
 const resultBytesMax = 16 << 20;
 const wordsKept = 4000;
@@ -184,21 +184,12 @@ function readResult(
   { file, bundle, mask, begunAt }: ResultOf,
 ): ParsedFile {
   const dags = message["dags"];
-  const inside = (path: string): string =>
-    path.startsWith(`${bundle}/`) ? path.slice(bundle.length + 1) : path;
   return {
     path: file,
     dags: Array.isArray(dags) ? dags : [],
     errors: readProblems(message["errors"], mask),
     warnings: readProblems(message["warnings"], mask),
-    inputs: [
-      ...new Set([
-        file,
-        ...texts(message["inputs"], 10_000)
-          .map(inside)
-          .filter((path) => !path.startsWith("/") && !path.split("/").includes("..")),
-      ]),
-    ],
+    inputs: readInputs(message, file, bundle),
     packages: texts(message["packages"], 1000).filter((name) =>
       // Python modules and npm packages, nothing that could be read as a path or an option.
       /^@?\w[\w.:-]*(?:\/[\w.-]+)?$/.test(name),
@@ -206,6 +197,34 @@ function readResult(
     ms: performance.now() - begunAt,
   };
 }
+
+/** Files that were read, and folders that were listed (with a slash at their end): a file that appears there may change the DAG. */
+function readInputs(
+  message: { readonly [k: string]: unknown },
+  file: string,
+  bundle: string,
+): readonly string[] {
+  const inside = (raw: unknown): readonly string[] =>
+    texts(raw, inputsMax)
+      .map((path) => (path === bundle ? "." : path))
+      .map((path) => (path.startsWith(`${bundle}/`) ? path.slice(bundle.length + 1) : path))
+      .filter((path) => !path.startsWith("/") && !path.split("/").includes(".."));
+  const { inputs, listed } = message;
+  const tooMany = [inputs, listed].some((raw) => Array.isArray(raw) && raw.length > inputsMax);
+  return [
+    ...new Set([
+      file,
+      ...inside(inputs),
+      ...inside(listed).map((path) =>
+        path === "" || path === "." ? "/" : path.replace(/\/?$/, "/"),
+      ),
+      // What was cut off could be any file.
+      ...(tooMany ? ["/"] : []),
+    ]),
+  ];
+}
+
+const inputsMax = 10_000;
 
 function readProblems(raw: unknown, mask: Mask): readonly FileProblem[] {
   if (!Array.isArray(raw)) return [];

@@ -26,15 +26,18 @@ import { FrameCutter, frameOf } from "./frames.ts";
 import { decode } from "./msgpack.ts";
 import { removeFolder } from "./remove-folder.ts";
 
-export type Role = "comms" | "stdout" | "stderr";
+type Role = "comms" | "stdout" | "stderr";
 const roles: readonly string[] = ["comms", "stdout", "stderr"];
 
 const nonceLifeMs = 5000;
 const readyWithinMs = 60_000;
 const nodeReserves = 768 << 20;
 const outputWithinMs = 250;
+const lastWordsMs = 3000;
 const helloBytesMax = 256;
 const controlFrameBytesMax = 64 * 1024;
+/** Forks happen one after the other anyway; more at once would only run into the guest's own limits. */
+const forksMax = 8;
 const unnamedMax = 64;
 
 /** A process of the author's, connected, waiting for its first frame. */
@@ -55,8 +58,8 @@ export type Child = {
   /** SIGKILL for all of it, whatever it did to hide. */
   kill(): void;
   usage(): { readonly cpu_s: number; readonly peak_memory_bytes: number };
-  /** Ends what is left of it, then frees its folder and group. Call once, after `exited`. */
-  release(): Promise<void>;
+  /** Ends what is left of it, then frees its folder and group. Call once, after `exited`. `words`: what it wrote before its end still comes. */
+  release(words?: "still wanted"): Promise<void>;
 };
 
 export type ChildExit = {
@@ -137,6 +140,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   let unnamed = 0;
   let diagnostics = "";
   let forking = 0;
+  const waitingToFork: (() => void)[] = [];
 
   const server = openSocket();
   const [whenEnded, ended] = deferred<void>();
@@ -291,6 +295,19 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   }
 
   async function fork(): Promise<Child> {
+    if (forking >= forksMax) await new Promise<void>((resolve) => waitingToFork.push(resolve));
+    else forking += 1;
+    try {
+      return await forkNow();
+    } finally {
+      // The place goes to the next in line, or is given back.
+      const next = waitingToFork.shift();
+      if (next === undefined) forking -= 1;
+      else next();
+    }
+  }
+
+  async function forkNow(): Promise<Child> {
     if (state !== "ready") throw new GuestOver(`the guest is over: ${lastWords()}`);
     const nonce = randomBytes(16).toString("hex");
     const workDir = join(options.workDir, nonce);
@@ -307,7 +324,6 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       exited,
     };
     children.set(nonce, child);
-    forking += 1;
     const inside = `${place.work}/${nonce}`;
     const artifacts = `${inside}/artifacts`;
     send({ type: "fork", nonce, cwd: inside, env: { AIRLOCK_ARTIFACTS: artifacts } });
@@ -329,8 +345,6 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       for (const socket of child.sockets.values()) socket.destroy();
       removeFolder(workDir);
       throw error;
-    } finally {
-      forking -= 1;
     }
   }
 
@@ -386,13 +400,13 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
             0,
         };
       },
-      release: async () => {
+      release: async (words) => {
         if (released) return;
         released = true;
         children.delete(child.nonce);
         if (live > 0) live -= 1;
         idleSince = performance.now();
-        for (const socket of child.sockets.values()) socket.destroy();
+        hangUp(child, words === undefined ? 0 : lastWordsMs);
         if (single) {
           over("the single-use guest is done");
           await ended;
@@ -461,6 +475,17 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       child.waiting.clear();
     }, 50);
     child.onExit(exit);
+  }
+
+  /** Its output ends by itself when its last process is gone: what is in the kernel by then is read first. */
+  function hangUp(child: Expected, withinMs: number): void {
+    for (const [role, socket] of child.sockets) {
+      if (role === "comms" || withinMs === 0) socket.destroy();
+      else if (!socket.destroyed) {
+        const timer = setTimeout(() => socket.destroy(), withinMs);
+        socket.once("close", () => clearTimeout(timer));
+      }
+    }
   }
 
   function openSocket(): Server {
@@ -575,7 +600,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       await boxed?.exited;
       for (const child of children.values()) {
         childGone(child, { code: null, signal: "SIGKILL" });
-        for (const socket of child.sockets.values()) socket.destroySoon();
+        hangUp(child, lastWordsMs);
       }
       await group?.remove();
       rmSync(socketDir, { recursive: true, force: true });

@@ -9,10 +9,8 @@ let clone: Clone;
 
 beforeAll(async () => {
   house = await openHouse();
-  expect(await house.airlock("tenants", "create", "acme")).toMatchObject({ code: 0 });
-  expect(await house.airlock("repositories", "create", "acme/pipelines")).toMatchObject({
-    code: 0,
-  });
+  await house.must("tenants", "create", "acme");
+  await house.must("repositories", "create", "acme/pipelines");
   clone = await cloneRepository(house, "acme", "pipelines");
   mkdirSync(join(clone.folder, "dags"));
 }, 240_000);
@@ -80,7 +78,7 @@ test("a run fails with its reason, its log is there, and after the mend it ends 
   const second = await house.airlock("logs", "acme/orders/first/total");
   expect(second.stdout).toContain("sum is 6");
   const tasks = JSON.parse(
-    (await house.airlock("tasks", "list", "acme/orders/first", "-o", "json")).stdout,
+    (await house.airlock("tasks", "states-for-dag-run", "acme/orders/first", "-o", "json")).stdout,
   ) as { task_id: string; try_number: number }[];
   expect(tasks.find((task) => task.task_id === "extract")?.try_number).toBe(1);
 }, 120_000);

@@ -16,6 +16,8 @@ export type House = {
   output(): string;
   /** The command as people run it on this machine; never throws. */
   airlock(...args: string[]): Promise<Ran>;
+  /** The same where it must succeed: what it printed. */
+  must(...args: string[]): Promise<string>;
   /** SIGINT, as Ctrl-C; resolves with its exit code. */
   stop(): Promise<number | null>;
   kill(): Promise<void>;
@@ -75,6 +77,11 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     output: () => printed,
     airlock: (...args) =>
       run(process.execPath, [join(root, "platform/main/airlock.ts"), ...args], { env, cwd: root }),
+    async must(...args) {
+      const ran = await house.airlock(...args);
+      if (ran.code !== 0) throw new Error(`airlock ${args.join(" ")}: ${ran.stderr}`);
+      return ran.stdout;
+    },
     async stop() {
       child.kill("SIGINT");
       return ended;

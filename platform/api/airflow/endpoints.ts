@@ -1,5 +1,6 @@
 import type { Endpoint } from "../endpoint.ts";
 import type { SignIn } from "../identify.ts";
+import { browseEndpoints } from "./browse.ts";
 import { connectionEndpoints } from "./connections.ts";
 import { dagEndpoints } from "./dags.ts";
 import { importErrorEndpoints } from "./import-errors.ts";
@@ -25,4 +26,5 @@ export const airflowEndpoints = (signIn: SignIn): readonly Endpoint[] => [
   ...connectionEndpoints,
   ...variableEndpoints,
   ...poolEndpoints,
+  ...browseEndpoints,
 ];

@@ -296,6 +296,26 @@ export const importError = z.object({
 });
 export const importErrorList = list("import_errors", importError);
 
+export const eventLog = z.object({
+  event_log_id: whole,
+  when: at,
+  dag_id: or(words),
+  task_id: or(words),
+  run_id: or(words),
+  map_index: or(whole),
+  try_number: or(whole),
+  event: words,
+  logical_date: or(at),
+  owner: or(words),
+  extra: or(words),
+  dag_display_name: or(words),
+  task_display_name: or(words),
+});
+export const eventLogList = list("event_logs", eventLog);
+export const dagWarningList = list("dag_warnings", z.never());
+export const providerList = list("providers", z.never());
+export const pluginList = list("plugins", z.never());
+
 export const health = z.object({
   metadatabase: z.object({ status: or(words) }),
   scheduler: z.object({ status: or(words), latest_scheduler_heartbeat: or(at) }),

@@ -22,10 +22,10 @@ export async function trigger(
   const dag = ref.dag ?? ("" as never);
   const body: JsonObject = {
     conf: options.conf === undefined ? {} : readConf(options.conf),
-    logical_date:
-      options.logicalDate === undefined
-        ? null
-        : new Date(readTime(options.logicalDate)).toISOString(),
+    // Now, as Airflow's page and command do: without a date a run has no `ds`, and most DAGs use one.
+    logical_date: new Date(
+      options.logicalDate === undefined ? Date.now() : readTime(options.logicalDate),
+    ).toISOString(),
     ...(options.runId === undefined ? {} : { dag_run_id: options.runId }),
   };
   const server = askServer(options);

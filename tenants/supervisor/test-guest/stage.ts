@@ -23,7 +23,7 @@ import {
   openGuests,
 } from "../open-guests.ts";
 
-export const roomy: GuestLimits = {
+const roomy: GuestLimits = {
   memoryBytes: 256 << 20,
   cpuPercent: 200,
   processes: 32,
@@ -52,7 +52,7 @@ export type Stage = {
   close(): Promise<void>;
 };
 
-export type How = {
+type How = {
   readonly limits?: Partial<GuestLimits>;
   readonly key?: GuestKey;
   readonly host?: Partial<AttemptHost>;

@@ -42,7 +42,7 @@ repository = Path(__file__).resolve().parent.parent
 def orders_etl():
     count_lines = BashOperator(
         task_id="count_lines",
-        bash_command="wc -l < data/orders.csv && echo 'the file of {{ ds }} is here' >&2",
+        bash_command="wc -l < data/orders.csv && echo 'looked at on {{ dag_run.run_after | ds }}' >&2",
         cwd=str(repository),
     )
 

@@ -21,7 +21,7 @@ main = os.path.join(os.path.dirname(here), "main.py")
 lib = os.path.join(os.path.dirname(here), "lib")
 if lib not in sys.path:
     sys.path.insert(0, lib)
-wait_seconds = 10
+wait_seconds = 40
 
 
 class Attempt:

@@ -37,6 +37,10 @@ cases = {
         "    EmptyOperator(task_id='t')\n    EmptyOperator(task_id='t')\n", 5,
         "Task id 't' has already been added to the DAG", "another task_id",
     ),
+    "decorator": (
+        "from airflow.sdk import task\n\n@task.kubernetes\ndef f(): ...\n", 3,
+        "AttributeError: task decorator 'kubernetes' not found", "Add the provider that brings @task.kubernetes",
+    ),
     "taskflow_call": (
         "from airflow.sdk import dag, task\n@dag()\ndef d():\n    @task\n    def f(a): ...\n    f()\nd()\n", 6,
         "missing a required argument: 'a'", None,

@@ -152,6 +152,18 @@ with DAG("o", schedule_interval="@daily", start_date=datetime(2024, 1, 1), defau
         return "echo {{ ds }} " + word
 
     shell("hi")
+
+    @task.run_if(lambda context: context["params"]["a"] == 9, skip_message="a is not 9")
+    @task
+    def only_nine():
+        return 9
+
+    @task.skip_if(lambda context: context["params"]["a"] == 9)
+    @task()
+    def never_nine():
+        return 1
+
+    only_nine(), never_nine()
 """
 
 third = """
@@ -546,6 +558,12 @@ class Runs(unittest.TestCase):
     def test_a_bash_decorated_function_returns_its_command(self):
         self.run_o("shell")
         self.assertEqual(self.value("o", "shell"), "2026-11-20 hi")
+
+    def test_conditions_run_or_skip(self):
+        self.assertEqual(self.run_o("only_nine").terminal["reason"], "AirflowSkipException: a is not 9")
+        self.assertEqual(self.run_o("never_nine").terminal["type"], "SucceedTask")
+        self.assertEqual(self.run_o("only_nine", run={"conf": {"a": 9}}).terminal["type"], "SucceedTask")
+        self.assertEqual(self.run_o("never_nine", run={"conf": {"a": 9}}).terminal["state"], "skipped")
 
     def test_sigterm_ends_what_the_operator_started(self):
         attempt = self.supervisor.start("dags/o.py", "o", "bash_waits", level="2", max_tries=1)

@@ -120,6 +120,7 @@ ROWS = [
     ("2", "airflow.decorators", f"{_TASKFLOW} sensors: PokeReturnValue"),
     ("2", "airflow.decorators.base", _DECORATOR),
     ("2", "airflow.datasets", _ASSETS),
+    ("2", "airflow.models.dataset", "assets: Dataset DatasetModel=Asset DatasetEvent=Metadata"),
     ("2", "airflow.datasets.metadata", "assets: Metadata"),
     ("2", "airflow.hooks.base", "connection: BaseHook"),
     ("2", "airflow.operators.bash", "operators: BashOperator"),

@@ -87,6 +87,9 @@ def hint_for(error: BaseException) -> str | None:
         return "There is no network while a file is parsed; move this call into a task."
     if isinstance(error, OSError) and error.errno in (101, 113):
         return "There is no network while a file is parsed; move this call into a task."
+    decorator = re.match(r"task decorator '(\w+)' not found", said)
+    if isinstance(error, AttributeError) and decorator:
+        return f"Add the provider that brings @task.{decorator.group(1)} to requirements.txt, or check the spelling."
     if isinstance(error, RecursionError):
         return "Something at the top of the file calls itself without end."
     if isinstance(error, SystemExit):

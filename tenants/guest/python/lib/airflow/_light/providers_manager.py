@@ -58,6 +58,15 @@ class ProvidersManager:
     initialize_providers_list = initialize_providers_hooks
 
 
+def task_decorator_called(name):
+    """`@task.<name>` of an installed provider, or None."""
+    for told in ProvidersManager()._told:
+        for each in told.get("task-decorators") or ():
+            if each["name"] == name:
+                return import_string(each["class-name"])
+    return None
+
+
 def hook_for(connection, hook_params):
     """The hook of a connection's type, made for it. None where no installed provider has one."""
     info = ProvidersManager().hooks.get(connection.conn_type)

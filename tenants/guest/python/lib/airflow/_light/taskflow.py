@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from airflow._light.baseoperator import MappedOperator, _surroundings, is_unmapping
 from airflow._light.dag import dag  # noqa: F401
+from airflow._light.exceptions import AirflowSkipException
 from airflow._light.graph import MappedTaskGroup, TaskGroup, unique_task_id
 from airflow._light.operators import BashOperator, BranchMixIn, PythonOperator, ShortCircuitOperator
 from airflow._light.sensors import BaseSensorOperator, PokeReturnValue  # noqa: F401
@@ -242,8 +243,38 @@ class _TaskDecorators:
 
         return _decorator(ExternalPythonDecoratedOperator, python_callable, multiple_outputs, kwargs)
 
+    @staticmethod
+    def run_if(condition, skip_message=None):
+        """`@task.run_if(lambda context: …)` above `@task`: skipped where the condition says no."""
+        return lambda decorated: _conditional(decorated, condition, True, skip_message)
+
+    @staticmethod
+    def skip_if(condition, skip_message=None):
+        return lambda decorated: _conditional(decorated, condition, False, skip_message)
+
     def __getattr__(self, name):
+        if not name.startswith("_"):
+            from airflow._light.providers_manager import task_decorator_called
+
+            # `@task.docker` and the like come with their provider.
+            found = task_decorator_called(name)
+            if found is not None:
+                return found
         raise AttributeError(f"task decorator {name!r} not found")
+
+
+def _conditional(decorated, condition, wanted, skip_message):
+    if not isinstance(decorated, TaskDecorator):
+        raise TypeError("run_if and skip_if can only be used with a task, above its @task")
+    before = decorated.kwargs.get("pre_execute")
+
+    def check(context):
+        if bool(condition(context)) is not wanted:
+            raise AirflowSkipException(skip_message or f"the condition of {decorated.function.__name__} says skip")
+        if before is not None:
+            before(context)
+
+    return decorated.override(pre_execute=check)
 
 
 task = _TaskDecorators()
