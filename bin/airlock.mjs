@@ -40,7 +40,7 @@ function pinnedNode() {
   console.error(
     `Airlock runs on Node ${wanted}; this is Node ${process.version} (${process.execPath}), and npm's package \`node\`,\n` +
       "which brings the right one, is not installed or its install script did not run. Install it with:\n" +
-      "  npm install --ignore-scripts=false\n",
+      "  npm install --ignore-scripts=false     (newer npm asks first: npm install-scripts approve node)\n",
   );
   process.exit(1);
 }

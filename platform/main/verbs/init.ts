@@ -20,25 +20,31 @@ export async function init(
     );
   const kind = options.ts ? "ts" : options.yaml ? "yaml" : "python";
   const root = resolve(folder);
-  const files = { ...shared, ...kinds[kind] };
-  const taken = Object.keys(files).filter((path) => existsSync(join(root, path)));
-  if (taken.length > 0)
+  const dags = Object.keys(kinds[kind]).filter((path) => path.startsWith("dags/"));
+  const [dag = ""] = dags;
+  if (existsSync(join(root, dag)))
     throw failed(
-      `${taken[0] ?? ""} exists already in ${root}`,
+      `${dag} exists already in ${root}`,
       "choose another folder: nothing is overwritten",
     );
+  const files = { ...shared, ...kinds[kind] };
+  const made: string[] = [];
   for (const [path, text] of Object.entries(files)) {
     const full = join(root, path);
+    if (existsSync(full)) {
+      tell(`kept ${join(folder, path)}`);
+      continue;
+    }
     mkdirSync(dirname(full), { recursive: true });
     writeFileSync(full, text, { flag: "wx" });
+    made.push(path);
+    tell(`made ${join(folder, path)}`);
   }
-  const [dag = ""] = Object.keys(kinds[kind]);
-  for (const path of Object.keys(files)) tell(`made ${join(folder, path)}`);
   tell(
     `\nNext:\n${folder === "." ? "" : `  cd ${folder}\n`}  npx airlock validate\n  npx airlock run ${dag}`,
   );
   if (options.output !== undefined && options.output !== "table")
-    await printAnswer({ folder: root, files: Object.keys(files) }, options.output, []);
+    await printAnswer({ folder: root, files: made }, options.output, []);
 }
 
 type Files = { readonly [path: string]: string };
@@ -143,7 +149,7 @@ export default dag({
 `,
   },
   yaml: {
-    "dags/hello.dag.yaml": `# yaml-language-server: $schema=../node_modules/airlock/schema/dag.v1.json
+    "dags/hello.dag.yaml": `# yaml-language-server: $schema=../node_modules/airlock/dist/schema/dag.v1.json
 # Greets whom the run names, once per name, and counts the letters.
 id: hello
 schedule: { cron: "0 6 * * *" }
