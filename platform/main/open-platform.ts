@@ -359,7 +359,7 @@ async function openParts(
     store,
     keyring,
     folders,
-    publicUrl: settings.publicUrl ?? `http://localhost:${settings.port}`,
+    publicUrl: () => server.url,
     addressRules: syncDeps.addressRules,
     syncs: () => syncs,
   });
@@ -370,6 +370,7 @@ async function openParts(
     auditKey,
     runs: deeds,
     sources: sourceDeeds,
+    openObject: (key) => objects.read(key),
     async readObject(key) {
       const body = await objects.read(key);
       if (body === undefined) return undefined;
