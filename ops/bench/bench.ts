@@ -14,6 +14,11 @@ import { type Bench, openWorld } from "./world.ts";
 
 const families: Readonly<Record<string, readonly Bench[]>> = { speed, scale, cost, faults };
 
+const flags = {
+  help: { type: "boolean", short: "h" },
+  quick: { type: "boolean" },
+  profile: { type: "boolean" },
+} as const;
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -44,11 +49,6 @@ async function main(argv: readonly string[]): Promise<number> {
   return run(wanted, values);
 }
 
-const flags = {
-  help: { type: "boolean", short: "h" },
-  quick: { type: "boolean" },
-  profile: { type: "boolean" },
-} as const;
 type Flags = { readonly [flag in keyof typeof flags]?: boolean };
 
 async function run(benches: readonly Bench[], { quick, profile }: Flags): Promise<number> {
