@@ -1,4 +1,5 @@
 /** What the API asks of the rest of the house: handed in by main, faked by tests. */
+import type { Readable } from "node:stream";
 import type { Authorizer } from "../../policies/authz/authorizer.ts";
 import type { Answer } from "../model/answer.ts";
 import type { TenantId } from "../model/ids.ts";
@@ -15,6 +16,8 @@ export type ApiDeps = {
   readonly runs: RunDeeds;
   readonly sources: SourceDeeds;
   /** A value too large for the database; undefined: it is gone. */
+  /** The same as a stream, for artifacts. */
+  readonly openObject: (key: string) => Promise<Readable | undefined>;
   readonly readObject: (key: string) => Promise<Buffer | undefined>;
   /** A piece of an archived log (lines as in `log_chunk`), from a byte on; `next` undefined: that was the end. */
   readonly readArchivedLog: (

@@ -75,17 +75,15 @@ export function hostAttempt(
             ? valueOf({ value: null, object: mine.object })
             : (JSON.parse(mine.value) as Json);
       }
-      const stored = await store.tx(tenant, (tx) =>
-        readXCom(tx, tenant, ref, ref.include_prior_dates === true),
-      );
+      const stored = await readXCom(store, tenant, ref, ref.include_prior_dates === true);
       return stored === undefined ? undefined : valueOf(stored);
     },
     async listXComs(ref) {
-      const rows = await store.tx(tenant, (tx) => readXComs(tx, tenant, ref));
+      const rows = await store.once(tenant, (sql) => readXComs(sql, tenant, ref));
       return Promise.all(rows.map(valueOf));
     },
     async countXComs(ref) {
-      return (await store.tx(tenant, (tx) => readXComs(tx, tenant, ref))).length;
+      return (await store.once(tenant, (sql) => readXComs(sql, tenant, ref))).length;
     },
     async setXCom(ref, value) {
       if (!isOwn(ref)) throw new Error("a task writes its own XComs only");
@@ -110,21 +108,18 @@ export function hostAttempt(
       });
     },
     async setRenderedFields(fields) {
-      await store.tx(tenant, async (tx) => {
-        void tx.last(writeRendered(tx, tenant, run, { ...own, try_number }, fields));
-      });
+      await store.once(tenant, (sql) =>
+        writeRendered(sql, tenant, run, { ...own, try_number }, fields),
+      );
     },
     async setRenderedMapIndex(text) {
-      await store.tx(tenant, async (tx) => {
-        void tx.last(writeRenderedMapIndex(tx, tenant, run, own, text));
-      });
+      await store.once(tenant, (sql) => writeRenderedMapIndex(sql, tenant, run, own, text));
     },
     triggerDagRun: (request) => things.triggerDagRun(tenant, request),
-    getDagRunState: (dagId, runId) =>
-      store.tx(tenant, (tx) => readRunState(tx, tenant, dagId, runId)),
+    getDagRunState: (dagId, runId) => readRunState(store, tenant, dagId, runId),
     async getTaskStates(query) {
-      const rows = await store.tx(tenant, (tx) =>
-        readTaskStates(tx, tenant, {
+      const rows = await store.once(tenant, (sql) =>
+        readTaskStates(sql, tenant, {
           dag_id: query.dag_id,
           run_ids: query.run_ids ?? null,
           logical_dates: query.logical_dates ?? null,

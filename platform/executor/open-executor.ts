@@ -109,8 +109,12 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
     if (draining || !incarnation.isAlive()) return; // the sweep rings again
     const tenant = known.tenant(job.tenant);
     const attempt = known.attempt(job.attempt);
-    const claimed = await store.tx(tenant, (tx) =>
-      claimAttempt(tx, tenant, attempt, incarnation.worker, deps.leaseSeconds),
+    const claimed = await claimAttempt(
+      store,
+      tenant,
+      attempt,
+      incarnation.worker,
+      deps.leaseSeconds,
     );
     if (claimed === undefined) return;
     metrics.slotsUsed.inc();
@@ -182,7 +186,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
           { seq: claimed.log_seq, bytes: claimed.log_bytes },
           async (chunk) => {
             const written = await patiently(deps, entry, () =>
-              store.tx(tenant, (tx) => appendLog(tx, tenant, holder, chunk)),
+              appendLog(store, tenant, holder, chunk),
             );
             if (!written) kill(claimed.attempt, "another worker has this attempt now");
           },

@@ -50,6 +50,7 @@ import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { type HeldHome, holdHome } from "./home.ts";
+import { keepBundles } from "./keep-bundles.ts";
 import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
@@ -323,11 +324,11 @@ async function openParts(
       guests,
       objects,
       things,
-      async bundle(tenant, at) {
+      bundle: keepBundles(async (tenant, at) => {
         const bundle = await ensureBundle(tenant, at.repository, at.commit, syncDeps);
         if (!bundle.ok) throw new Error(`${bundle.problem.message}; ${bundle.problem.hint}`);
         return { dir: bundle.value.dir, limits: readLimits(bundle.value.limits) };
-      },
+      }),
       environment: async (tenant, at, kind, dir) =>
         kind === "node" ? nodeEnvironment : ensureEnvironment(tenant, at.uid, dir),
       home: home.folder,
@@ -358,7 +359,7 @@ async function openParts(
     store,
     keyring,
     folders,
-    publicUrl: settings.publicUrl ?? `http://localhost:${settings.port}`,
+    publicUrl: () => server.url,
     addressRules: syncDeps.addressRules,
     syncs: () => syncs,
   });
@@ -369,6 +370,7 @@ async function openParts(
     auditKey,
     runs: deeds,
     sources: sourceDeeds,
+    openObject: (key) => objects.read(key),
     async readObject(key) {
       const body = await objects.read(key);
       if (body === undefined) return undefined;

@@ -9,8 +9,8 @@ import { sealConnection } from "../secrets/connection-value.ts";
 import { addConnection, changeConnection } from "../store/connections.ts";
 import { createRepository } from "../store/repositories.ts";
 import { ensureSampleDatabase } from "../store/sample-database.ts";
-import { changeTenant, createTenant } from "../store/tenants.ts";
-import { putVariable } from "../store/variables.ts";
+import { changeTenant, createTenant, getTenant } from "../store/tenants.ts";
+import { addVariable } from "../store/variables.ts";
 import type { Platform } from "./open-platform.ts";
 
 /**
@@ -42,7 +42,12 @@ async function seedTenant(platform: Platform, sample: SampleTenant): Promise<voi
   const repository = known.repository(sample.repository);
   await store.system((tx) => createTenant(tx, tenant, sample.display_name));
   // Ports change between starts: what tasks may reach and what their connections say follow them.
-  await store.system((tx) => changeTenant(tx, tenant, { egress: sample.egress }));
+  // An admin's own rules stay.
+  await store.system(async (tx) => {
+    const row = await getTenant(tx, tenant);
+    const kept = (row?.egress ?? []).filter((rule) => rule.host !== "127.0.0.1");
+    await changeTenant(tx, tenant, { egress: [...kept, ...sample.egress] });
+  });
   for (const connection of sample.connections) {
     const row = {
       conn_id: connection.conn_id,
@@ -63,7 +68,7 @@ async function seedTenant(platform: Platform, sample: SampleTenant): Promise<voi
   for (const variable of sample.variables) {
     const sealed = await keyring.seal(tenant, "variable", variable.key, variable.value);
     await store.tx(tenant, (tx) =>
-      putVariable(tx, { key: variable.key, sealed, description: variable.description }),
+      addVariable(tx, { key: variable.key, sealed, description: variable.description }),
     );
   }
   const dir = hostedDir(folders.hosted, tenant, repository);

@@ -31,7 +31,8 @@ export function openSourceDeeds(deps: {
   readonly store: Store;
   readonly keyring: Keyring;
   readonly folders: SyncFolders;
-  readonly publicUrl: string;
+  /** Known once it listens: with port 0 the system chooses. */
+  readonly publicUrl: () => string;
   readonly addressRules: AddressRules;
   readonly syncs: () => Syncs | undefined;
 }): SourceDeeds {
@@ -55,8 +56,8 @@ export function openSourceDeeds(deps: {
     checked_at: row.last_synced_at,
     created_at: row.created_at,
     clone_url:
-      row.kind === "hosted" ? `${deps.publicUrl}/git/${row.tenant}/${row.repository}.git` : null,
-    webhook_url: `${deps.publicUrl}/t/${row.tenant}/hooks/git/${row.repository}`,
+      row.kind === "hosted" ? `${deps.publicUrl()}/git/${row.tenant}/${row.repository}.git` : null,
+    webhook_url: `${deps.publicUrl()}/t/${row.tenant}/hooks/git/${row.repository}`,
     has_credentials: row.credentials !== null,
   });
   const find = (tenant: TenantId, name: string): Promise<RepositoryRow | undefined> =>
@@ -160,7 +161,7 @@ export function openSourceDeeds(deps: {
       await store.tx(tenant, (tx) =>
         sealCredentials(tx, { tenant, repository: row.repository, webhook_secrets: sealed }),
       );
-      return good({ secret, url: `${deps.publicUrl}/t/${tenant}/hooks/git/${row.repository}` });
+      return good({ secret, url: `${deps.publicUrl()}/t/${tenant}/hooks/git/${row.repository}` });
     },
 
     async syncNow(tenant, name) {

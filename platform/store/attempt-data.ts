@@ -2,14 +2,14 @@
 import type { AttemptId, RunKey, TenantId } from "../model/ids.ts";
 import type { Json, JsonObject } from "../model/json.ts";
 import type { InstanceKey } from "../model/run.ts";
-import type { Tx } from "./open.ts";
+import type { Sql, Store, Tx } from "./open.ts";
 import type { Holder } from "./run-rows.ts";
 
 export type StoredXCom = { readonly value: Json | null; readonly object: string | null };
 
 /** One value; with `priorDates` the newest of this DAG up to that run, as Airflow's include_prior_dates. */
 export async function readXCom(
-  tx: Tx,
+  store: Pick<Store, "once">,
   tenant: TenantId,
   ref: {
     readonly dag_id: string;
@@ -20,8 +20,9 @@ export async function readXCom(
   },
   priorDates: boolean,
 ): Promise<StoredXCom | undefined> {
-  const [row] = priorDates
-    ? await tx<StoredXCom[]>`
+  const [row] = await store.once(tenant, (sql) =>
+    priorDates
+      ? sql<StoredXCom[]>`
         select x.value, x.object from airlock.dag_run me
           join airlock.dag_run r on r.tenant = me.tenant and r.dag_id = me.dag_id
            and coalesce(r.logical_date, r.run_after) <= coalesce(me.logical_date, me.run_after)
@@ -29,17 +30,18 @@ export async function readXCom(
          where me.tenant = ${tenant} and me.dag_id = ${ref.dag_id} and me.run_id = ${ref.run_id}
            and x.task_id = ${ref.task_id} and x.map_index = ${ref.map_index} and x.key = ${ref.key}
          order by coalesce(r.logical_date, r.run_after) desc limit 1`
-    : await tx<StoredXCom[]>`
+      : sql<StoredXCom[]>`
         select x.value, x.object from airlock.dag_run r
           join airlock.xcom x on x.tenant = r.tenant and x.run = r.run
          where r.tenant = ${tenant} and r.dag_id = ${ref.dag_id} and r.run_id = ${ref.run_id}
-           and x.task_id = ${ref.task_id} and x.map_index = ${ref.map_index} and x.key = ${ref.key}`;
+           and x.task_id = ${ref.task_id} and x.map_index = ${ref.map_index} and x.key = ${ref.key}`,
+  );
   return row;
 }
 
 /** All values under a key of one task, by map index. */
 export const readXComs = (
-  tx: Tx,
+  tx: Sql,
   tenant: TenantId,
   ref: { dag_id: string; run_id: string; task_id: string; key: string },
 ) => tx<(StoredXCom & { map_index: number })[]>`
@@ -51,24 +53,27 @@ export const readXComs = (
 
 /** Only while this holder holds: a ghost writes nothing. Answers whether it did. */
 export async function appendLog(
-  tx: Tx,
+  store: Pick<Store, "once">,
   tenant: TenantId,
   holder: Holder,
   chunk: LogChunk,
 ): Promise<boolean> {
-  const [row] = await tx.last(tx<{ n: number }[]>`
-    with w as (${logInsert(tx, tenant, holder, chunk)} returning 1) select count(*)::int as n from w`);
+  const [row] = await store.once(
+    tenant,
+    (sql) => sql<{ n: number }[]>`
+      with w as (
+        insert into airlock.log_chunk (tenant, attempt, seq, lines, text)
+        select a.tenant, a.attempt, ${chunk.seq}::int, ${chunk.lines}::int, ${chunk.text}::text from airlock.attempt a
+         where a.tenant = ${tenant} and a.attempt = ${holder.attempt} and a.fence = ${holder.fence} and a.worker = ${holder.worker}
+           and a.state = 'running'
+        on conflict (tenant, attempt, seq) do nothing
+        returning 1)
+      select count(*)::int as n from w`,
+  );
   return row?.n === 1;
 }
 
 export type LogChunk = { readonly seq: number; readonly lines: number; readonly text: string };
-
-const logInsert = (tx: Tx, tenant: TenantId, holder: Holder, chunk: LogChunk) => tx`
-  insert into airlock.log_chunk (tenant, attempt, seq, lines, text)
-  select a.tenant, a.attempt, ${chunk.seq}::int, ${chunk.lines}::int, ${chunk.text}::text from airlock.attempt a
-   where a.tenant = ${tenant} and a.attempt = ${holder.attempt} and a.fence = ${holder.fence} and a.worker = ${holder.worker}
-     and a.state = 'running'
-  on conflict (tenant, attempt, seq) do nothing`;
 
 /** For holders that the door has verified in this transaction. */
 export const insertLogs = (
@@ -82,7 +87,7 @@ export const insertLogs = (
   on conflict (tenant, attempt, seq) do nothing`;
 
 export const writeRendered = (
-  tx: Tx,
+  tx: Sql,
   tenant: TenantId,
   run: RunKey,
   key: InstanceKey & { readonly try_number: number },
@@ -93,7 +98,7 @@ export const writeRendered = (
   on conflict (tenant, run, task_id, map_index, try_number) do update set fields = excluded.fields`;
 
 export const writeRenderedMapIndex = (
-  tx: Tx,
+  tx: Sql,
   tenant: TenantId,
   run: RunKey,
   key: InstanceKey,
@@ -103,7 +108,7 @@ export const writeRenderedMapIndex = (
    where tenant = ${tenant} and run = ${run} and task_id = ${key.task_id} and map_index = ${key.map_index}`;
 
 export const writeArtifact = (
-  tx: Tx,
+  tx: Sql,
   tenant: TenantId,
   attempt: AttemptId,
   file: { name: string; bytes: number; contentType: string; object: string },
@@ -113,19 +118,22 @@ export const writeArtifact = (
   on conflict (tenant, attempt, name) do update set bytes = excluded.bytes, object = excluded.object, content_type = excluded.content_type`;
 
 export async function readRunState(
-  tx: Tx,
+  store: Pick<Store, "once">,
   tenant: TenantId,
   dagId: string,
   runId: string,
 ): Promise<string | undefined> {
-  const [row] = await tx<{ state: string }[]>`
-    select state from airlock.dag_run where tenant = ${tenant} and dag_id = ${dagId} and run_id = ${runId}`;
+  const [row] = await store.once(
+    tenant,
+    (sql) => sql<{ state: string }[]>`
+      select state from airlock.dag_run where tenant = ${tenant} and dag_id = ${dagId} and run_id = ${runId}`,
+  );
   return row?.state;
 }
 
 /** States of task instances by run, for sensors that wait for another DAG. */
 export const readTaskStates = (
-  tx: Tx,
+  tx: Sql,
   tenant: TenantId,
   query: {
     dag_id: string;

@@ -11,7 +11,7 @@ import type {
 } from "../model/ids.ts";
 import type { Json } from "../model/json.ts";
 import type { RunType } from "../model/states.ts";
-import type { Tx } from "./open.ts";
+import type { Store } from "./open.ts";
 
 /** All that an attempt's start needs, of one statement. Times are ISO 8601. */
 export type Claimed = {
@@ -59,13 +59,15 @@ export type RunAtClaim = {
  * duplicate delivery, or somebody stopped it; then there is nothing to do.
  */
 export async function claimAttempt(
-  tx: Tx,
+  store: Pick<Store, "once">,
   tenant: TenantId,
   attempt: AttemptId,
   worker: string,
   leaseSeconds: number,
 ): Promise<Claimed | undefined> {
-  const [row] = await tx.last(tx<(Omit<Claimed, "at"> & RunAtClaim & { ok: unknown })[]>`
+  const [row] = await store.once(
+    tenant,
+    (sql) => sql<(Omit<Claimed, "at"> & RunAtClaim & { ok: unknown })[]>`
     with a as (
       update airlock.attempt
          set state = 'running', fence = fence + 1, worker = ${worker}, started_at = clock_timestamp(),
@@ -96,7 +98,8 @@ export async function claimAttempt(
       from a
       left join i on true
       join airlock.dag_run r on r.tenant = ${tenant} and r.run = a.run
-      join airlock.tenant t on t.tenant = ${tenant}`);
+      join airlock.tenant t on t.tenant = ${tenant}`,
+  );
   if (row === undefined) return undefined;
   const { ok: _, ...rest } = row;
   return { ...rest, at: rest };

@@ -14,9 +14,17 @@ export type Tx = postgres.ReservedSql & {
   ) => Promise<postgres.RowList<T>>;
 };
 
+/** What builds a statement: a transaction's own, or the one that `once` hands out. */
+export type Sql = postgres.ReservedSql;
+
 export type Store = {
   tx<T>(tenant: TenantId, work: (tx: Tx) => Promise<T>): Promise<T>;
   system<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** A transaction of one statement, sent whole in one round trip: for the hot path, and for reads. */
+  once<T extends readonly (object | undefined)[]>(
+    tenant: TenantId,
+    statement: (sql: Sql) => postgres.PendingQuery<T>,
+  ): Promise<postgres.RowList<T>>;
   /** Calls back on every notification, and once after each (re)connection, since those of a gap are lost. */
   listen(channel: string, onNotify: (payload: string) => void, onListen: () => void): Promise<void>;
   /** Wakes listeners. Not part of any transaction: NOTIFY takes a global lock at commit, so it must never ride on the door's. */
@@ -52,6 +60,7 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
   return {
     tx: (tenant, work) => withRetry(() => transact(sql, "airlock_app", tenant, work)),
     system: (work) => withRetry(() => transact(sql, "airlock_system", "", work)),
+    once: (tenant, statement) => withRetry(() => sendWhole(sql, tenant, statement)),
     async listen(channel, onNotify, onListen) {
       await sql.listen(channel, onNotify, onListen);
     },
@@ -113,6 +122,32 @@ async function transact<T>(
     if ((await commit).command === "ROLLBACK")
       throw new Error("The transaction was rolled back at commit.");
     return result;
+  } catch (error) {
+    await connection`rollback`.catch(() => undefined);
+    throw error;
+  } finally {
+    connection.release();
+  }
+}
+
+async function sendWhole<T extends readonly (object | undefined)[]>(
+  sql: postgres.Sql,
+  tenant: string,
+  statement: (sql: Sql) => postgres.PendingQuery<T>,
+): Promise<postgres.RowList<T>> {
+  const connection = await sql.reserve();
+  try {
+    const opened = connection`begin`.execute();
+    const fenced =
+      connection`select set_config('role', 'airlock_app', true), set_config('airlock.tenant', ${tenant}, true)`.execute();
+    const answer = statement(connection).execute() as Promise<postgres.RowList<T>>;
+    const commit = connection`commit`.execute();
+    const sent = [opened, fenced, answer, commit];
+    for (const part of sent) part.catch(() => undefined);
+    await Promise.all(sent);
+    if ((await commit).command === "ROLLBACK")
+      throw new Error("The transaction was rolled back at commit.");
+    return await answer;
   } catch (error) {
     await connection`rollback`.catch(() => undefined);
     throw error;

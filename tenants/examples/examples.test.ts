@@ -32,7 +32,6 @@ import { openSandbox, type Sandbox } from "../sandbox/open-sandbox.ts";
 import { type OpenGuests, openGuests } from "../supervisor/open-guests.ts";
 import { type SampleTenant, sampleTenants } from "./seed.ts";
 
-const uid = 61_200;
 const folders = ["acme", "globex", "initech"] as const;
 const dagFiles = {
   acme: ["dags/city_pulse.py", "dags/orders_etl.py", "dags/stock_check.py"],
@@ -289,6 +288,8 @@ async function openBundle(
   const bundleDir = join(home, "bundles", folder);
   cpSync(join(import.meta.dirname, folder), bundleDir, { recursive: true });
   const tenant = known.tenant(seed.tenant);
+  // Only root can give a tenant a user of its own.
+  const uid = sandbox.root ? 61_200 : (process.getuid?.() ?? 0);
   const python = await environments.ensure({ tenant, uid, bundleDir });
   if (!python.ok) throw new Error(`${folder}: ${python.problem.message} ${python.problem.hint}`);
   const node = { hash: "default", interpreter: sandbox.node() };

@@ -33,6 +33,8 @@ export type HouseOptions = {
   readonly examples?: boolean;
   readonly env?: NodeJS.ProcessEnv;
   readonly readyMs?: number;
+  /** Run as this user (root only). */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 };
 
 export async function openHouse(options: HouseOptions = {}): Promise<House> {
@@ -47,9 +49,23 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     AIRLOCK_LOG_FORMAT: "json",
     ...options.env,
   };
+  // Not spawn's own uid: supplementary groups of root would stay.
+  const as =
+    options.user === undefined
+      ? []
+      : [
+          "setpriv",
+          "--reuid",
+          String(options.user.uid),
+          "--regid",
+          String(options.user.gid),
+          "--clear-groups",
+        ];
+  const [program = process.execPath, ...before] = [...as, process.execPath];
+  if (options.user !== undefined) env["HOME"] = home;
   const child: ChildProcess = spawn(
-    process.execPath,
-    [join(root, "platform/main/airlock.ts"), "up"],
+    program,
+    [...before, join(root, "platform/main/airlock.ts"), "up"],
     {
       cwd: root,
       env,

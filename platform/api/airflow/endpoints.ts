@@ -1,5 +1,6 @@
 import type { Endpoint } from "../endpoint.ts";
 import type { SignIn } from "../identify.ts";
+import { artifactEndpoints } from "./artifacts.ts";
 import { browseEndpoints } from "./browse.ts";
 import { connectionEndpoints } from "./connections.ts";
 import { dagEndpoints } from "./dags.ts";
@@ -22,6 +23,7 @@ export const airflowEndpoints = (signIn: SignIn): readonly Endpoint[] => [
   ...taskInstanceEndpoints,
   ...logEndpoints,
   ...xcomEndpoints,
+  ...artifactEndpoints,
   ...importErrorEndpoints,
   ...connectionEndpoints,
   ...variableEndpoints,
