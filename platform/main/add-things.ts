@@ -907,8 +907,9 @@ function addRights(program: Command): void {
     return text.includes(":") || text === "anonymous" ? text : `user:${text}`;
   };
   const whose = ["--tenant <tenant>", "in this tenant; left out: on the whole platform"] as const;
+  const builtIn = new Set(["public", "viewer", "user", "op", "admin"]);
   const role = (text: string | undefined): string =>
-    text?.includes(":") ? text : `role:${(text ?? "").toLowerCase()}`;
+    builtIn.has((text ?? "").toLowerCase()) ? (text ?? "").toLowerCase() : (text ?? "");
 
   const roles = group(program, "roles", "Who is what");
   verb(
