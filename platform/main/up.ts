@@ -37,12 +37,12 @@ export async function up(options: UpOptions = {}): Promise<void> {
       env["AIRLOCK_EXAMPLES"] === undefined
         ? options.examples === true
         : env["AIRLOCK_EXAMPLES"] === "1";
-    const seeded = wantsExamples ? await seedExamples(platform, settings.log) : undefined;
+    if (wantsExamples) await seedExamples(platform, settings.log);
     welcome(platform, {
       ms: performance.now() - begun,
       password,
       given: wanted !== undefined,
-      examples: seeded !== undefined,
+      examples: wantsExamples,
       roles: settings.roles,
     });
   } catch (error) {
