@@ -21,7 +21,7 @@ export type Snapshot = {
   readonly warnings: readonly (FileProblem & { readonly path: string })[];
   /** Content of a file as it was taken. */
   read(path: string): Promise<Buffer>;
-  remove(): void;
+  readonly remove: () => void;
 };
 
 /**
