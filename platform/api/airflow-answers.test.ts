@@ -55,6 +55,7 @@ const reads: readonly (readonly [string, string])[] = [
     `${instance}/logs/1`,
     "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/logs/{try_number}",
   ],
+  [`${run}/artifacts`, "/dags/{dag_id}/dagRuns/{dag_run_id}/artifacts"],
   [
     `${instance}/xcomEntries`,
     "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/xcomEntries",
@@ -97,8 +98,29 @@ test("every GET of the Airflow tree is in the list above", () => {
     .filter(({ method, path }) => method === "GET" && path.startsWith("/t/{tenant}/api/v2"))
     .map(({ path }) => path.replace("/t/{tenant}/api/v2", ""))
     // The same answers below another path, and the one that is never shown.
-    .filter((path) => !path.includes("{map_index}/") && path !== "/config");
+    .filter(
+      (path) =>
+        !path.includes("{map_index}/") && path !== "/config" && !path.includes("/artifacts/"),
+    );
   expect(all.toSorted()).toEqual(reads.map(([, route]) => route).toSorted());
+});
+
+test("an artifact comes as a download that can do nothing, and only to those who may read the DAG's data", async () => {
+  await stage.database.owner`
+    insert into airlock.artifact (tenant, attempt, name, bytes, content_type, object)
+    select a.tenant, a.attempt, 'report/day.html', 9, 'text/html', 'file' from airlock.attempt a
+     where a.tenant = 'acme' and a.task_id = 'extract' limit 1`;
+  const { body } = await stage.ask("cat", "GET", `${run}/artifacts`);
+  expect(body.artifacts).toMatchObject([{ task_id: "extract", name: "report/day.html", bytes: 9 }]);
+  const at = `${instance}/artifacts/${String(body.artifacts[0].try_number)}/report/day.html`;
+  const file = await stage.ask("cat", "GET", at);
+  expect(file.text).toBe("<b>hi</b>");
+  expect(file.headers.get("content-security-policy")).toMatch(/^sandbox;/);
+  expect(file.headers.get("content-disposition")).toMatch(/^attachment;/);
+  expect((await stage.ask("gil", "GET", at)).status).toBe(404);
+  expect(
+    (await stage.ask("cat", "GET", `${instance}/artifacts/1/..%2f..%2fetc%2fpasswd`)).status,
+  ).toBe(404);
 });
 
 test("a page is 50 unless asked, never more than 100, and says how many there are", async () => {

@@ -30,17 +30,19 @@ export async function up(options: UpOptions = {}): Promise<void> {
   const platform = await openPlatform(settings);
   const stopped = stopOnSignal(platform);
   try {
-    const password = await ensureAdmin(platform, env["AIRLOCK_ADMIN_PASSWORD"]);
+    const wanted = env["AIRLOCK_ADMIN_PASSWORD"];
+    const password = await ensureAdmin(platform, wanted);
     await ensureLocalProfile(platform);
     const wantsExamples =
       env["AIRLOCK_EXAMPLES"] === undefined
         ? options.examples === true
         : env["AIRLOCK_EXAMPLES"] === "1";
-    const seeded = wantsExamples ? await seedExamples(platform, settings.log) : undefined;
+    if (wantsExamples) await seedExamples(platform, settings.log);
     welcome(platform, {
       ms: performance.now() - begun,
       password,
-      examples: seeded !== undefined,
+      given: wanted !== undefined,
+      examples: wantsExamples,
       roles: settings.roles,
     });
   } catch (error) {
@@ -170,6 +172,8 @@ function welcome(
   about: {
     readonly ms: number;
     readonly password: string | undefined;
+    /** It came from the environment. */
+    readonly given: boolean;
     readonly examples: boolean;
     readonly roles: readonly Role[];
   },
@@ -184,6 +188,7 @@ function welcome(
     say(
       `Sign in as admin with the password ${about.password} (shown this once; change it with: npx airlock users passwd admin)`,
     );
+  else if (about.given) say("Sign in as admin with the password in AIRLOCK_ADMIN_PASSWORD");
   else
     say(
       "Sign in as admin with the password of the first start (npx airlock users passwd admin sets a new one)",

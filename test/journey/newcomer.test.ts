@@ -32,7 +32,10 @@ function journey(open: () => Promise<House>): { house?: House } {
   const opened: { house?: House } = {};
   test("the platform is ready, and says how to go on", async () => {
     opened.house = await open();
-    expect(opened.house.output()).toContain("npx airlock trigger acme/orders_etl --wait");
+    const { output } = opened.house;
+    await eventually(async () =>
+      output().includes("npx airlock trigger acme/orders_etl --wait") ? true : undefined,
+    );
     const ready = await fetch(`${opened.house.url}/readyz`);
     expect(ready.status).toBe(200);
   }, 240_000);

@@ -1,10 +1,11 @@
 /* oxlint-disable typescript/no-unsafe-assignment -- answers are JSON of any shape here */
-import { Readable } from "node:stream";
+
 /**
  * A served API on a database of its own: two tenants with things of the same names, people of every role, and
  * doors (runs, sources) that remember what was asked of them.
  */
 import { randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
 import { type Api, createApi } from "../../platform/api/create-api.ts";
 import type { ApiDeps, InstanceRef, RunDeeds, SourceDeeds } from "../../platform/api/deps.ts";
 import { openRuleSource } from "../../platform/api/rule-source.ts";
@@ -79,7 +80,8 @@ export async function openApiStage(): Promise<Stage> {
     auditKey: deriveKeys(keys.value, "audit")[0],
     runs: rememberingRuns(database, calls),
     sources: rememberingSources(calls),
-    openObject: async (key) => (key === "file" ? Readable.from([Buffer.from("<b>hi</b>")]) : undefined),
+    openObject: async (key) =>
+      key === "file" ? Readable.from([Buffer.from("<b>hi</b>")]) : undefined,
     readObject: async (key) => (key === "big" ? Buffer.from('{"big":true}') : undefined),
     readArchivedLog: async (_object, fromByte) =>
       fromByte === 0

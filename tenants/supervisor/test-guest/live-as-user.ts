@@ -4,7 +4,10 @@ import type { Driver } from "../../sandbox/open-sandbox.ts";
 import { setStage } from "./stage.ts";
 
 const stage = await setStage(process.argv[2] as Driver);
-const server = createServer((socket) => socket.end("hello")).listen(0, "127.0.0.1");
+const server = createServer((socket) => {
+  socket.on("error", () => socket.destroy());
+  socket.end("hello");
+}).listen(0, "127.0.0.1");
 await new Promise((resolve) => server.once("listening", resolve));
 const { port } = server.address() as { port: number };
 const key = stage.key({ egress: [{ host: "localhost", port }] });

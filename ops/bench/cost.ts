@@ -1,0 +1,2 @@
+import type { Bench } from "./world.ts";
+export const cost: readonly Bench[] = [];
