@@ -49,6 +49,19 @@ test("a snapshot holds what a push would, readable for others, and does not chan
   expect(readdirSync(join(folder, "bundles"))).toEqual([]);
 });
 
+test("copies of killed processes are swept, those of living ones are not", () => {
+  put("dags/a.py");
+  const bundles = join(folder, "bundles");
+  // No process has this id: it is above the kernel's maximum.
+  mkdirSync(join(bundles, "bundle-4194999-dead", "dags"), { recursive: true });
+  mkdirSync(join(bundles, "bundle-1-init"));
+  const taken = takeSnapshot(root, bundles);
+  expect(taken.ok).toBe(true);
+  const names = readdirSync(bundles);
+  expect(names).not.toContain("bundle-4194999-dead");
+  expect(names).toContain("bundle-1-init");
+});
+
 test("a symbolic link to a file of the host is not followed, and that is said", () => {
   put("dags/a.py");
   symlinkSync("/etc/passwd", join(root, "dags", "passwd.py"));

@@ -21,7 +21,7 @@ export type Snapshot = {
   readonly warnings: readonly (FileProblem & { readonly path: string })[];
   /** Content of a file as it was taken. */
   read(path: string): Promise<Buffer>;
-  remove(): void;
+  readonly remove: () => void;
 };
 
 /**
@@ -35,7 +35,8 @@ export function takeSnapshot(root: string, parent: string): Answer<Snapshot, Fil
   if (!found.ok) return found;
   mkdirSync(parent, { recursive: true });
   chmodSync(parent, 0o711);
-  const dir = mkdtempSync(join(parent, "bundle-"));
+  sweepDead(parent);
+  const dir = mkdtempSync(join(parent, `bundle-${process.pid}-`));
   chmodSync(dir, 0o755);
   const made = new Set([dir]);
   const makeFolder = (folder: string): void => {
@@ -58,6 +59,25 @@ export function takeSnapshot(root: string, parent: string): Answer<Snapshot, Fil
     read: (path) => Promise.resolve(readFileSync(join(dir, path))),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   });
+}
+
+/** Copies of processes that were killed before they could clean up. */
+function sweepDead(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const pid = /^bundle-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      rmSync(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's process is alive as well.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 type Found = { readonly path: string; readonly bytes: number; readonly executable: boolean };

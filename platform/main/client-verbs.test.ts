@@ -90,7 +90,7 @@ const instance = (task: string, state: string | null, more: object = {}): object
 function stageRun(
   state: "success" | "failed",
   feed: boolean,
-): { end(): void; readonly feedOpened: Promise<void> } {
+): { readonly end: () => void; readonly feedOpened: Promise<void> } {
   let now = "running";
   let live: ServerResponse | undefined;
   const { promise: feedOpened, resolve } = Promise.withResolvers<void>();

@@ -327,7 +327,7 @@ async function buildEnvironment(build: Build): Promise<Answer<undefined, Environ
     chmodSync(join(input, name), 0o644);
   }
   const at = sandbox.binds
-    ? { environment: dir, scratch: "/work", input: "/airlock/input" }
+    ? { environment: dir, scratch: "/airlock/scratch", input: "/airlock/input" }
     : { environment: dir, scratch, input };
   const group = sandbox.groups?.make(`e${randomBytes(4).toString("hex")}`, {
     memoryBytes: limits.memoryBytes,

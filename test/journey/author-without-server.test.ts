@@ -66,8 +66,8 @@ describe("validate", () => {
     "dags/.airflowignore": "ignored.py\n",
     "dags/ignored.py": "from airflow import DAG\nraise SystemExit\n",
     "dags/syntax.py": "from airflow import DAG\n\nwith DAG('x' as dag:\n    pass\n",
-    "dags/twice_a.py": "from airflow import DAG\nDAG('twice')\n",
-    "dags/twice_b.py": "from airflow import DAG\nDAG('twice')\n",
+    "dags/twice_a.py": "from airflow import DAG\ndag = DAG('twice')\n",
+    "dags/twice_b.py": "from airflow import DAG\ndag = DAG('twice')\n",
     "dags/loop.py": "import airflow\n# dag\nwhile True: pass\n",
     "dags/typo.dag.yaml": "id: typo\ntasks:\n  a:\n    type: bash\n    comand: echo\n",
     "dags/missing.dag.ts":

@@ -30,7 +30,7 @@ export function startAirlock(
 ): {
   readonly child: ChildProcess;
   readonly said: Promise<Said>;
-  seen(text: string): Promise<void>;
+  readonly seen: (text: string) => Promise<void>;
 } {
   const child = spawn(call.program ?? join(checkout, "bin", "airlock.mjs"), args, {
     cwd: call.cwd ?? checkout,

@@ -1,5 +1,13 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { checkParams } from "../../local/check-params.ts";
@@ -73,7 +81,7 @@ export async function run(
       tasks: orderTasks(chosen.value.tasks),
       logsTo: options.output === "table" ? process.stdout : process.stderr,
     });
-    const artifactsDir = join(bench.stateDir, "local-artifacts", spec.dag_id, stamp());
+    const artifactsDir = makeRoom(join(bench.stateDir, "local-artifacts", spec.dag_id));
     let outcome: LocalOutcome;
     try {
       outcome = await runDag({
@@ -216,7 +224,14 @@ function readConcurrency(): number {
   );
 }
 
-const stamp = (): string => new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");
+/** A folder for this run; only the newest few are kept. */
+function makeRoom(folder: string): string {
+  if (existsSync(folder))
+    for (const old of readdirSync(folder).toSorted().slice(0, -keptRuns))
+      rmSync(join(folder, old), { recursive: true, force: true });
+  return join(folder, `${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${process.pid}`);
+}
+const keptRuns = 20;
 
 function readIfThere(path: string): string | undefined {
   try {
