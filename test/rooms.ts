@@ -58,6 +58,7 @@ export const rooms: Record<string, readonly string[]> = {
   "platform/live": ["platform/model", "platform/store", "ops/telemetry"],
   "platform/api": [
     "platform/model",
+    "tenants/registry",
     "platform/engine",
     "platform/store",
     "platform/runs",

@@ -194,7 +194,7 @@ export function openSourceDeeds(deps: {
           errors: row.errors.map((error) => ({
             path: error.path,
             line: error.line ?? null,
-            message: error.hint === undefined ? error.message : `${error.message}. ${error.hint}`,
+            message: withHint(error.message, error.hint),
           })),
           ms: row.ms,
           at: row.started_at,
@@ -213,7 +213,7 @@ export function openSourceDeeds(deps: {
           repository: error.repository,
           path: error.path,
           line: error.line,
-          message: error.hint === null ? error.message : `${error.message}. ${error.hint}`,
+          message: withHint(error.message, error.hint ?? undefined),
           traceback: error.traceback,
           at: error.at,
           dag_ids: dags
@@ -241,3 +241,6 @@ export function openSourceDeeds(deps: {
     },
   };
 }
+
+const withHint = (message: string, hint: string | undefined): string =>
+  hint === undefined ? message : `${message.replace(/\.$/, "")}. ${hint}`;

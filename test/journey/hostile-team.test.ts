@@ -112,7 +112,7 @@ test("each hostile file of a push gets its own error; the good one beside them i
       .filter((error) => error.path.endsWith(file))
       .map((error) => error.message)
       .join(" ");
-  expect(about("loops.py"), said).toMatch(/second|time/i);
+  expect(about("loops.py"), said).toMatch(/not parsed after 4 s/);
   expect(about("exits.py")).toMatch(/exit|ended/i);
   expect(about("segfaults.py")).toMatch(/SIGSEGV|segmentation/i);
   expect(about("prints.py")).toMatch(/output|printed|second/i);
@@ -133,7 +133,7 @@ test("hostile attempts end with the limit they hit, and leave nothing running", 
   await mallory.git("rm", "--quiet", "-r", "--force", "dags");
   mkdirSync(join(mallory.folder, "dags"), { recursive: true });
   write("flood.py", dag("flood", "while True: print('y' * 10000)"));
-  write("huge.py", dag("huge", "return 'x' * 100_000_000"));
+  write("huge.py", dag("huge", "return 'x' * 20_000_000"));
   write("murder.py", dag("murder", "os.kill(os.getppid(), 9); time.sleep(30)"));
   write("glutton.py", dag("glutton", "x = []\nwhile True: x.append(bytearray(10_000_000))"));
   write(

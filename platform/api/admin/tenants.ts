@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readLimit } from "../../../tenants/registry/limits.ts";
 import { known, readTenantId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
 import { tenantsOf } from "../../store/grants.ts";
@@ -100,7 +101,7 @@ export const tenantEndpoints: readonly Endpoint[] = [
         state: z.enum(["active", "suspended"]).nullish(),
         max_running: z.int().min(1).max(100_000).nullish(),
         weight: z.int().min(1).max(100).nullish(),
-        limits: z.record(text(100), z.number().min(0).max(Number.MAX_SAFE_INTEGER)).nullish(),
+        limits: z.record(text(100), z.union([text(100), z.number()])).nullish(),
         egress: z.array(egressRule).max(500).nullish(),
         allow_sources: z.array(text(500)).max(500).nullish(),
       },
@@ -110,6 +111,12 @@ export const tenantEndpoints: readonly Endpoint[] = [
       const name = readTenantId(ask.params["tenant"]);
       if (!name.ok) throw notFound();
       const { body } = ask;
+      // As people write them (`512MiB`, `0.5` cores), kept as written: an unknown or impossible one must not wait to be found by a task.
+      for (const [key, raw] of Object.entries(body.limits ?? {})) {
+        const limit = readLimit(key, raw);
+        if (!limit.ok)
+          throw invalid(`limits.${key}`, `${limit.problem.message}; ${limit.problem.hint}`);
+      }
       const row = await ask.deps.store.system(async (tx) => {
         const changed = await changeTenant(tx, name.value, {
           display_name: body.display_name ?? undefined,
