@@ -4,7 +4,7 @@
 // oxlint-disable typescript/no-unsafe-call typescript/no-unsafe-member-access typescript/no-unsafe-assignment typescript/no-unsafe-argument typescript/no-unsafe-return -- no types here
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import module, { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -20,9 +20,23 @@ const program =
 
 if (Number(process.versions.node.split(".")[0]) >= wanted) {
   process.argv[1] = program;
+  keepCompiled();
   await import(pathToFileURL(program).href);
 } else {
   goOnUnder(pinnedNode());
+}
+
+/**
+ * What was compiled (and, in a checkout, stripped of its types) is kept from one start to the next: half the time
+ * to start, and the type stripper's 20 MB are never loaded. In our own folder, never in a shared temporary one: what
+ * lies there is run. Where it cannot be written, nothing is kept.
+ */
+function keepCompiled() {
+  try {
+    module.enableCompileCache?.(join(folder, "node_modules", ".cache", "airlock"));
+  } catch {
+    // an older Node, or a read-only folder: slower, not broken
+  }
 }
 
 function pinnedNode() {
@@ -46,7 +60,9 @@ function pinnedNode() {
 }
 
 function goOnUnder(node) {
-  const child = spawn(node, [program, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
   // The terminal sends Ctrl-C to the child as well; whoever ends us by pid means the child.
   const passed = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2", "SIGWINCH", "SIGCONT"];
   for (const signal of passed)

@@ -50,7 +50,7 @@ test("a second start on the same home says who holds it", async () => {
   const house = await openHouse();
   const second = await run(
     process.execPath,
-    [join(import.meta.dirname, "../../platform/main/airlock.ts"), "up"],
+    [join(import.meta.dirname, "../../bin/airlock.mjs"), "up"],
     {
       env: { ...process.env, AIRLOCK_HOME: house.home, AIRLOCK_PORT: "0" },
     },
@@ -65,7 +65,7 @@ test("a wrong setting is named, and nothing is left behind", async () => {
   const home = makeHome();
   const started = await run(
     process.execPath,
-    [join(import.meta.dirname, "../../platform/main/airlock.ts"), "up"],
+    [join(import.meta.dirname, "../../bin/airlock.mjs"), "up"],
     {
       env: { ...process.env, AIRLOCK_HOME: home, AIRLOCK_PORT: "eighty" },
     },

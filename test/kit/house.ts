@@ -65,7 +65,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   if (options.user !== undefined) env["HOME"] = home;
   const child: ChildProcess = spawn(
     program,
-    [...before, join(root, "platform/main/airlock.ts"), "up"],
+    [...before, join(root, "bin/airlock.mjs"), "up"],
     {
       cwd: root,
       env,
@@ -92,7 +92,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     password,
     output: () => printed,
     airlock: (...args) =>
-      run(process.execPath, [join(root, "platform/main/airlock.ts"), ...args], { env, cwd: root }),
+      run(process.execPath, [join(root, "bin/airlock.mjs"), ...args], { env, cwd: root }),
     async must(...args) {
       const ran = await house.airlock(...args);
       if (ran.code !== 0) throw new Error(`airlock ${args.join(" ")}: ${ran.stderr}`);
