@@ -175,7 +175,7 @@ async function claimStep(
     select attempt from airlock.attempt where run = ${run} and task_id = ${task} and state = 'admitted'`;
   if (row === undefined) throw new Error(`${task} was not admitted`);
   const at = known.tenant(tenant);
-  const claimed = await store.tx(at, (tx) => claimAttempt(tx, at, row.attempt, worker, 60));
+  const claimed = await claimAttempt(store, at, row.attempt, worker, 60);
   if (claimed === undefined) throw new Error(`${task} could not be claimed`);
   return claimed;
 }
