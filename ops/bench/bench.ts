@@ -72,7 +72,9 @@ async function run(benches: readonly Bench[], { quick, profile }: Flags): Promis
         await bench.measure(world);
       } catch (error) {
         broken += 1;
-        say(`BROKEN ${bench.names.join(", ")}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+        say(
+          `BROKEN ${bench.names.join(", ")}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        );
       }
     }
   } finally {

@@ -33,7 +33,10 @@ line()
 }
 
 /** A line of tasks that the engine itself ends. */
-export const inlineDag = (dagId: string, steps: number): string => `from airflow.sdk import DAG, chain
+export const inlineDag = (
+  dagId: string,
+  steps: number,
+): string => `from airflow.sdk import DAG, chain
 from airflow.providers.standard.operators.empty import EmptyOperator
 
 with DAG("${dagId}", schedule=None, max_active_runs=1000):

@@ -8,7 +8,15 @@
  */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -33,6 +41,8 @@ export type Chained = {
 export type BareHouse = {
   /** So many steps one after the other, each `fib(n)` (0: nothing). */
   chain(steps: number, n: number): Promise<Chained>;
+  /** One row in one transaction, on its way to the disk. */
+  write(): Promise<void>;
   /** Milliseconds of each of so many forks inside the sandbox. */
   forks(count: number): Promise<readonly number[]>;
   /** For CPU figures: what runs beside this process. */
@@ -54,7 +64,10 @@ export async function openBareHouse(databaseUrl: string): Promise<BareHouse> {
 
   return {
     pid: process.pid,
-    forks: guest.forks,
+    forks: (count) => guest.forks(count),
+    async write() {
+      await sql`insert into run (id, state, steps_left) values (${randomUUID()}, 'success', 0)`;
+    },
     async chain(steps, n) {
       const { run, attempt, at } = await create(sql, steps);
       const found: { startedAt: number; endedAt: number }[] = [];
@@ -62,7 +75,13 @@ export async function openBareHouse(databaseUrl: string): Promise<BareHouse> {
       let endedAt = at;
       for (let step = 0; current !== undefined; step += 1) {
         const startedAt = await guest.run(current, n);
-        const finished: Finished = await finish(sql, { run, step, steps, attempt: current, startedAt });
+        const finished: Finished = await finish(sql, {
+          run,
+          step,
+          steps,
+          attempt: current,
+          startedAt,
+        });
         endedAt = finished.endedAt;
         found.push({ startedAt, endedAt });
         current = finished.next;
@@ -83,7 +102,6 @@ create table run (id uuid primary key, state text not null, steps_left int not n
 create table step (run uuid, i int, state text not null, upstream_left int not null, value jsonb, primary key (run, i));
 create table attempt (id uuid primary key, run uuid, i int, fence int not null, state text not null, at timestamptz default clock_timestamp(), ended timestamptz);
 create index on attempt (run, i);`;
-
 
 async function create(
   sql: postgres.Sql,
@@ -190,7 +208,12 @@ async function startGuest(
     binds: [
       ...(python.value.python.path.startsWith("/usr/")
         ? []
-        : [bind(dirname(dirname(python.value.python.path)), dirname(dirname(python.value.python.path)))]),
+        : [
+            bind(
+              dirname(dirname(python.value.python.path)),
+              dirname(dirname(python.value.python.path)),
+            ),
+          ]),
       bind(program, "/floor"),
       bind(sockets, "/floor-sockets"),
     ],
@@ -205,7 +228,9 @@ async function startGuest(
   boxed.stderr.on("data", (data: Buffer) => {
     words = (words + data.toString()).slice(-2000);
   });
-  createInterface({ input: boxed.stdout }).on("line", (line) => told?.(JSON.parse(line) as Record<string, unknown>));
+  createInterface({ input: boxed.stdout }).on("line", (line) =>
+    told?.(JSON.parse(line) as Record<string, unknown>),
+  );
   const nextLine = (): Promise<Record<string, unknown>> =>
     Promise.race([
       new Promise<Record<string, unknown>>((resolve) => {
@@ -324,7 +349,15 @@ export async function measureBareGit(
       await git("-C", "work", "commit", "--quiet", "--message", String(i));
       push.push(await timed("-C", "work", "push", "--quiet", join(folder, "hosted.git"), "main"));
       fetch.push(
-        await timed("-C", "mirror.git", "fetch", "--quiet", "--depth=1", `file://${folder}/hosted.git`, "+main:head"),
+        await timed(
+          "-C",
+          "mirror.git",
+          "fetch",
+          "--quiet",
+          "--depth=1",
+          `file://${folder}/hosted.git`,
+          "+main:head",
+        ),
       );
     }
     return { push, fetch };
@@ -334,9 +367,11 @@ export async function measureBareGit(
 }
 
 /** Milliseconds of a bare Node that does nothing, and of a bare Postgres on a new folder and again on the same. */
-export async function measureBareStarts(
-  samples: number,
-): Promise<{ readonly node: number; readonly postgresFirst: number; readonly postgresAgain: number }> {
+export async function measureBareStarts(samples: number): Promise<{
+  readonly node: number;
+  readonly postgresFirst: number;
+  readonly postgresAgain: number;
+}> {
   const node: number[] = [];
   for (let i = 0; i < samples; i += 1) {
     const at = performance.now();
@@ -364,6 +399,8 @@ export async function measureBareStarts(
 
 /** A bare Node that waits: the memory below which nothing written for Node comes. */
 export function startIdleNode(): { readonly pid: number; stop(): void } {
-  const child = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1e6)"], { stdio: "ignore" });
+  const child = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1e6)"], {
+    stdio: "ignore",
+  });
   return { pid: child.pid ?? 0, stop: () => void child.kill("SIGKILL") };
 }

@@ -6,7 +6,12 @@ test("a percentile is one of the values, whatever their order", () => {
   expect(percentile(values, 0.5)).toBe(3);
   expect(percentile(values, 0.99)).toBe(5);
   expect(percentile(values, 0)).toBe(1);
-  expect(percentile(Array.from({ length: 200 }, (_, i) => i + 1), 0.99)).toBe(198);
+  expect(
+    percentile(
+      Array.from({ length: 200 }, (_, i) => i + 1),
+      0.99,
+    ),
+  ).toBe(198);
 });
 
 test("nothing has no percentile and no mean", () => {

@@ -3,7 +3,15 @@
  * bench, so that memory and CPU of the two can be told apart. The bench drives it over HTTP and git, and reads
  * from the rows when what happened.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -12,7 +20,14 @@ import { apiPath, openServer, platformPath, type Server } from "../../platform/m
 import type { Json } from "../../platform/model/json.ts";
 import { type EmbeddedPostgres, startEmbedded } from "../../platform/postgres/embedded.ts";
 import { ensureDatabase } from "../../platform/store/sample-database.ts";
-import { type Clone, cloneRepository, eventually, type House, makeHome, openHouse } from "../../test/kit/house.ts";
+import {
+  type Clone,
+  cloneRepository,
+  eventually,
+  type House,
+  makeHome,
+  openHouse,
+} from "../../test/kit/house.ts";
 import { say } from "./measure.ts";
 
 export type BenchPostgres = {
@@ -109,7 +124,10 @@ export async function openBenchHouse(options: BenchHouseOptions): Promise<BenchH
     },
   });
   const sql = postgres(databaseUrl, { max: 4, onnotice: () => undefined });
-  const profile = JSON.parse(readFileSync(join(home, "local-profile.json"), "utf8")) as { url: string; token: string };
+  const profile = JSON.parse(readFileSync(join(home, "local-profile.json"), "utf8")) as {
+    url: string;
+    token: string;
+  };
   const api = openServer({ url: house.url, token: profile.token });
   // The platform announces its commits at most each 10 ms: nothing is polled while a measurement runs.
   const waiting = new Set<() => void>();
@@ -138,10 +156,13 @@ export async function openBenchHouse(options: BenchHouseOptions): Promise<BenchH
         select (${runIds.length}::int - count(*) filter (where state in ('success', 'failed')))::int as open,
                min(run_id || coalesce(': ' || reason, '')) filter (where state = 'failed') as bad
           from airlock.dag_run where tenant = ${tenant} and run_id = any(${runIds as string[]})`;
-      if (row?.bad != null) throw new Error(`a run that should succeed failed: ${tenant}/${row.bad}`);
+      if (row !== undefined && row.bad !== null)
+        throw new Error(`a run that should succeed failed: ${tenant}/${row.bad}`);
       if (row?.open === 0) return;
       if (Date.now() > until)
-        throw new Error(`${row?.open} of ${runIds.length} runs of ${tenant} did not end within ${withinMs} ms`);
+        throw new Error(
+          `${row?.open} of ${runIds.length} runs of ${tenant} did not end within ${withinMs} ms`,
+        );
       await more;
     }
   };
@@ -171,8 +192,10 @@ export async function openBenchHouse(options: BenchHouseOptions): Promise<BenchH
       const at = performance.now();
       const pushed = await clone.git("push", "origin", "HEAD:main");
       const ms = performance.now() - at;
-      const isLive = /remote: live in \d+ ms/.test(pushed.stderr) && !/remote: dags\//.test(pushed.stderr);
-      if (pushed.code !== 0 || !isLive) throw new Error(`a push did not go live:\n${pushed.stderr}`);
+      const isLive =
+        /remote: live in \d+ ms/.test(pushed.stderr) && !/remote: dags\//.test(pushed.stderr);
+      if (pushed.code !== 0 || !isLive)
+        throw new Error(`a push did not go live:\n${pushed.stderr}`);
       return { ms, answer: pushed.stderr };
     },
     async trigger(tenant, dag) {
@@ -205,31 +228,39 @@ async function readTimes(
   runIds: readonly string[],
 ): Promise<readonly RunTimes[]> {
   const rows = await sql<
-    { run_id: string; dag_id: string; created: number; started: number; ended: number }[]
+    {
+      run: string;
+      run_id: string;
+      dag_id: string;
+      created: number;
+      started: number;
+      ended: number;
+    }[]
   >`
-    select run_id, dag_id, ${epochMs(sql, "queued_at")} as created, ${epochMs(sql, "started_at")} as started,
+    select run, run_id, dag_id, ${epochMs(sql, "queued_at")} as created, ${epochMs(sql, "started_at")} as started,
            ${epochMs(sql, "ended_at")} as ended
       from airlock.dag_run where tenant = ${tenant} and run_id = any(${runIds as string[]})`;
   const tasks = await sql<
-    { run_id: string; task_id: string; code_s: number | null; ended: number; start_ms: number }[]
+    { run: string; task_id: string; code_s: number | null; ended: number; start_ms: number }[]
   >`
-    select r.run_id, a.task_id, (x.value->>'at')::float8 as code_s, ${epochMs(sql, "a.ended_at")} as ended,
+    select a.run, a.task_id, (x.value->>'at')::float8 as code_s, ${epochMs(sql, "a.ended_at")} as ended,
            a.start_ms::float8 as start_ms
       from airlock.dag_run r
       join airlock.attempt a on a.tenant = r.tenant and a.run = r.run
       left join airlock.xcom x on x.tenant = a.tenant and x.run = a.run and x.task_id = a.task_id
                               and x.map_index = a.map_index and x.key = 'return_value'
      where r.tenant = ${tenant} and r.run_id = any(${runIds as string[]}) and a.outcome = 'success'
-     order by x.value->>'at'`;
-  const byRun = Map.groupBy(tasks, (task) => task.run_id);
+     order by code_s`;
+  const byRun = Map.groupBy(tasks, (task) => task.run);
   return rows.map((row) => ({
     runId: row.run_id,
     dagId: row.dag_id,
     createdAt: row.created,
     startedAt: row.started,
     endedAt: row.ended,
-    tasks: (byRun.get(row.run_id) ?? []).map((task) => {
-      if (task.code_s === null) throw new Error(`${row.run_id}/${task.task_id} left no time behind`);
+    tasks: (byRun.get(row.run) ?? []).map((task) => {
+      if (task.code_s === null)
+        throw new Error(`${row.run_id}: ${task.task_id} left no time behind`);
       return {
         taskId: task.task_id,
         codeAt: task.code_s * 1000,

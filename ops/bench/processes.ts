@@ -18,6 +18,9 @@ export function memoryOf(roots: readonly number[]): number {
   return treeOf(roots).reduce((sum, { pid }) => sum + pssKb(pid), 0) / 1024;
 }
 
+/** How many processes they are. */
+export const processesOf = (roots: readonly number[]): number => treeOf(roots).length;
+
 function treeOf(roots: readonly number[]): Stat[] {
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -43,7 +46,9 @@ function readStat(pid: number): Stat | undefined {
 
 function pssKb(pid: number): number {
   try {
-    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+    return Number(
+      /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0,
+    );
   } catch {
     return 0;
   }

@@ -1,5 +1,4 @@
 /** From a push to live, from a task to the next, and how many workflows fit into a second. */
-import { randomUUID } from "node:crypto";
 import { dailyDag, inlineDag, lineDag } from "./dag-files.ts";
 import { type Chained, measureBareDoorbell, measureBareGit } from "./floors.ts";
 import { mean, median, percentile, say } from "./measure.ts";
@@ -84,10 +83,15 @@ async function measureHops(world: World): Promise<void> {
     floor: percentile(bareHops, 0.99),
     samples: hops.length,
   });
-  const { database } = await world.postgres();
-  const doorbell = await measureBareDoorbell(await database("floor_queue"), world.samples(100, 10));
+  const server = await world.postgres();
+  const doorbell = await measureBareDoorbell(
+    await server.database("floor_queue"),
+    world.samples(100, 10),
+  );
   const forks = await (await world.bare()).forks(world.samples(100, 20));
-  say(`  bare: a graphile job ${median(doorbell).toFixed(1)} ms, a fork ${median(forks).toFixed(1)} ms`);
+  say(
+    `  bare: a graphile job ${median(doorbell).toFixed(1)} ms, a fork ${median(forks).toFixed(1)} ms`,
+  );
   world.report("hop-doorbell-p50", {
     value: median(runs.map(firstLagOf)),
     floor: median(doorbell) + median(forks),
@@ -132,10 +136,11 @@ async function measureInline(world: World): Promise<void> {
     found.push(performance.now() - at);
     await bench.untilDone(tenant, [id]);
   }
+  const bare = await world.bare();
   const transactions: number[] = [];
   for (let i = 0; i < 50; i += 1) {
     const at = performance.now();
-    await bench.sql.begin((tx) => tx`select pg_current_xact_id()`);
+    await bare.write();
     transactions.push(performance.now() - at);
   }
   world.report("three-steps-inline-p50", {
@@ -239,11 +244,10 @@ async function measureInlineThroughput(world: World): Promise<void> {
   await bench.untilDone(tenant, ids);
   const runs = await bench.sql<{ wall: number }[]>`
     select extract(epoch from max(ended_at) - min(queued_at))::float8 as wall from airlock.dag_run
-     where tenant = ${tenant} and run_id = any(${ids as string[]})`;
+     where tenant = ${tenant} and run_id = any(${ids})`;
+  const bare = await world.bare();
   const at = performance.now();
-  await byTenCallers(count, async () => {
-    await bench.sql.begin((tx) => tx`select pg_current_xact_id(), ${randomUUID()}::text`);
-  });
+  await byTenCallers(count, () => bare.write());
   const bareSeconds = (performance.now() - at) / 1000;
   world.report("workflows-per-second-inline", {
     value: count / (runs[0]?.wall ?? Number.NaN),
@@ -293,7 +297,9 @@ async function byTenCallers<T>(count: number, call: () => Promise<T>): Promise<T
 const lengthOf = (run: { readonly createdAt: number; readonly endedAt: number }): number =>
   run.endedAt - run.createdAt;
 
-const wallOf = (runs: readonly { readonly createdAt: number; readonly endedAt: number }[]): number =>
+const wallOf = (
+  runs: readonly { readonly createdAt: number; readonly endedAt: number }[],
+): number =>
   Math.max(...runs.map((run) => run.endedAt)) - Math.min(...runs.map((run) => run.createdAt));
 
 /** Of a line: from the write that ended a task to the first line of the next one's code. */

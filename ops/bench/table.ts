@@ -22,5 +22,10 @@ function toTable(figures: readonly Figure[]): string {
     ({ name, value, unit, target, floor, ratio, samples }) =>
       `| \`${name}\` | ${value} ${unit} | ${cell(target)} | ${cell(floor)} | ${cell(ratio)} | ${samples} |`,
   );
-  return ["| name | value | promised | floor | times the floor | samples |", "|---|---|---|---|---|---|", ...rows, ""].join("\n");
+  return [
+    "| name | value | promised | floor | times the floor | samples |",
+    "|---|---|---|---|---|---|",
+    ...rows,
+    "",
+  ].join("\n");
 }

@@ -2,7 +2,12 @@
 import { type BareHouse, openBareHouse } from "./floors.ts";
 import type { Name, Report } from "./measure.ts";
 import { say } from "./measure.ts";
-import { type BenchHouse, type BenchPostgres, openBenchHouse, openBenchPostgres } from "./open-bench-house.ts";
+import {
+  type BenchHouse,
+  type BenchPostgres,
+  openBenchHouse,
+  openBenchPostgres,
+} from "./open-bench-house.ts";
 
 /** One measurement, which may answer several names. */
 export type Bench = {
@@ -26,9 +31,7 @@ export type World = {
   close(): Promise<void>;
 };
 
-export function openWorld(
-  options: Pick<World, "isQuick" | "profiles" | "report">,
-): World {
+export function openWorld(options: Pick<World, "isQuick" | "profiles" | "report">): World {
   const closers: (() => Promise<unknown>)[] = [];
   const onClose = (step: () => Promise<unknown>): void => void closers.push(step);
   const postgres = once(async () => {
