@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { known } from "../../platform/model/ids.ts";
 import { type Stage, setStage } from "./test-guest/stage.ts";
 
 let stage: Stage;
@@ -545,6 +546,57 @@ describe("guests", () => {
     expect(stage.guests.stats().started - before).toBeLessThanOrEqual(1);
     const crash = await stage.run("process.exit(5) //END", { key });
     expect(crash.outcome).toMatchObject({ kind: "failed", exit_code: 5 });
+  });
+
+  test("of a single use keep the attempt's folder until all that it left is fetched", async () => {
+    const code = `
+      const fs = process.getBuiltinModule("node:fs");
+      const work = process.argv[process.argv.indexOf("--work") + 1];
+      const [attempt] = fs.readdirSync(work);
+      for (const name of ["a", "b", "c"])
+        fs.writeFileSync(work + "/" + attempt + "/artifacts/" + name, "kept");
+      out.write(String(fs.readdirSync(work).length)); //END`;
+    const kept: string[] = [];
+    const work = join(stage.folder, "state/work");
+    let folder = "";
+    const told = await stage.run(code, {
+      key: stage.key({ kind: "node", commit: known.commit("a".repeat(40)) }),
+      host: {
+        artifact: async ({ name }) => {
+          kept.push(name);
+          folder ||= readdirSync(work)
+            .map((guest) => join(work, guest))
+            .filter((guest) =>
+              readdirSync(guest).some((attempt) =>
+                existsSync(join(guest, attempt, "artifacts", "a")),
+              ),
+            )
+            .join();
+          // The process ends right after its last frame: whatever its end sets off has happened by then.
+          for (let look = 0; look < 50 && existsSync(folder); look++)
+            await new Promise((resolve) => setTimeout(resolve, 10));
+        },
+      },
+    });
+    expect(told.outcome.kind).toBe("success");
+    expect(kept.sort()).toEqual(["a", "b", "c"]);
+    // It was asked to become one attempt only.
+    await expect.poll(() => told.text).toBe("1");
+    await expect.poll(() => existsSync(folder)).toBe(false);
+  });
+
+  test("tell in its log that an attempt's artifacts could not be kept", async () => {
+    const told = await stage.run("open(os.environ['AIRLOCK_ARTIFACTS'] + '/a', 'w').write('x')", {
+      host: {
+        artifact: async () => {
+          throw Object.assign(new Error("no place for it"), { code: "ENOENT" });
+        },
+      },
+    });
+    expect(told.outcome.kind).toBe("success");
+    await expect
+      .poll(() => told.text)
+      .toContain("The artifacts could not be kept: no place for it.");
   });
 
   test("give a hundred children at once, each with its own words", async () => {

@@ -133,6 +133,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   let zygote: number | undefined;
   let state: "starting" | "ready" | "retiring" | "over" = "starting";
   let live = 0;
+  let onNoneLive: (() => void) | undefined;
   let used = false;
   let idleSince = performance.now();
   let parked: Promise<Child> | undefined;
@@ -281,7 +282,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   }
 
   function park(): void {
-    if (state !== "ready" || parked !== undefined) return;
+    // A single-use guest that somebody waited for is that attempt: it is never asked twice.
+    if (state !== "ready" || parked !== undefined || (single && used)) return;
     const next = fork();
     parked = next;
     next.then(
@@ -405,6 +407,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         released = true;
         children.delete(child.nonce);
         if (live > 0) live -= 1;
+        if (live === 0) onNoneLive?.();
         idleSince = performance.now();
         hangUp(child, words === undefined ? 0 : lastWordsMs);
         if (single) {
@@ -604,6 +607,11 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       }
       await group?.remove();
       rmSync(socketDir, { recursive: true, force: true });
+      // Its process is gone, but what an attempt left in its folder may not be fetched yet: who was given a child says when.
+      if (live > 0)
+        await new Promise<void>((resolve) => {
+          onNoneLive = resolve;
+        });
       removeFolder(options.workDir);
       whenEnded.resolve();
     })();
