@@ -121,6 +121,8 @@ export type AttemptStart = {
   };
   /** Length of what it returns must be pushed: a downstream maps over it. */
   readonly push_length: boolean;
+  /** Other keys whose lengths must be pushed; absent is none. */
+  readonly push_length_keys?: readonly string[];
   readonly next_method?: string;
   readonly next_kwargs?: Json;
   readonly payload?: Json;
@@ -206,6 +208,8 @@ export type AttemptEnd =
       };
       /** Length of the return value, when a downstream maps over it. */
       readonly mapped_length?: number;
+      /** Lengths of the keys that `push_length_keys` asked for, as far as they were pushed. */
+      readonly mapped_lengths?: { readonly [key: string]: number };
     }
   | { readonly kind: "skipped"; readonly reason?: string }
   | {

@@ -47,6 +47,17 @@ describe("an attempt", () => {
       );
   });
 
+  test("says the lengths of the keys that are mapped over, and of no others", async () => {
+    const told = await stage.run(
+      "xcom([1, 2], mapped_length=2); xcom([1], 'rows', mapped_length=1); xcom([1, 2, 3], 'other', mapped_length=3)",
+      { start: { push_length: true, push_length_keys: ["rows"] } },
+    );
+    const { usage, ...end } = told.outcome;
+    expect(end).toEqual({ kind: "success", mapped_length: 2, mapped_lengths: { rows: 1 } });
+    const much = await stage.run("xcom([1], mapped_length=2**31)");
+    expect(failure(much).reason).toContain("mapped_length");
+  });
+
   test("counts its own CPU time and not its neighbours'", async () => {
     const busy = await stage.run(
       "e = time.process_time() + 0.3\nwhile time.process_time() < e: pass",
