@@ -17,6 +17,8 @@ export type GuestKey = {
   readonly commit: CommitId;
   /** Absolute folder of the immutable checkout. */
   readonly bundleDir: string;
+  /** The DAG folder inside it, where it is known from the deploy; else what a parse said, else a guess. */
+  readonly dagsFolder?: string;
   readonly environment: EnvironmentRef;
   readonly level: SemanticsLevel;
   /** Connections and variables this DAG may ask for; `*` is all of the tenant's. */

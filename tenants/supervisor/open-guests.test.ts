@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -624,6 +624,30 @@ describe("guests", () => {
     });
     expect(failure(told)).toMatchObject({ kind: "failed", retryable: true });
     expect(failure(told).reason).toContain("did not start");
+    const locked = join(stage.folder, "locked");
+    mkdirSync(join(locked, "environment"), { recursive: true, mode: 0o700 });
+    const key = stage.key();
+    await stage.run("pass", {
+      key: {
+        ...key,
+        environment: { ...key.environment, dir: join(locked, "environment"), hash: "locked" },
+      },
+    });
+    if (stage.sandbox.root)
+      expect(stage.events.map(({ message }) => message)).toContainEqual(
+        expect.stringMatching(
+          /^The python guest of acme: it cannot start: uid \d+ cannot enter \S+locked, which leads to \S+\.$/,
+        ),
+      );
+  });
+
+  test("are told the limit of an XCom, and the DAG folder that the deploy named", async () => {
+    const told = await stage.run("xcom([first['airlock']['xcom_bytes'], sys.argv])", {
+      key: stage.key({ dagsFolder: "pipelines/etl" }, { xcomBytes: 4321 }),
+    });
+    const [bytes, command] = told.xcoms.get("return_value") as [number, string[]];
+    expect(bytes).toBe(4321);
+    expect(command[command.indexOf("--dags-folder") + 1]).toBe("pipelines/etl");
   });
 
   test("reach what their allow-list names, and nothing else", async () => {

@@ -183,7 +183,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     chmodSync(socketPath, sandbox.root ? 0o660 : 0o600);
     makeWorkDir(options.workDir, sandbox.root, key.uid);
     boxed = await sandbox.launch({
-      name: `the ${key.kind} guest of ${key.tenant}`,
+      // Whose guest it is says whoever tells the problem.
+      name: "it",
       uid: key.uid,
       command: commandOf(options, place),
       binds: place.binds,
@@ -214,7 +215,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     listen(boxed);
     send({ type: "preload", packages: options.packages });
     const timer = setTimeout(
-      () => fail(new Error(`did not become ready within ${String(readyWithinMs / 1000)} s`)),
+      () => fail(new Error(`it did not become ready within ${String(readyWithinMs / 1000)} s`)),
       readyWithinMs,
     );
     await ready.finally(() => clearTimeout(timer));
@@ -230,7 +231,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         for (let frame = cutter.take(); frame !== undefined; frame = cutter.take())
           onControl(frame);
       } catch (error) {
-        fail(new Error(`sent a frame that cannot be read: ${(error as Error).message}`));
+        fail(new Error(`it sent a frame that cannot be read: ${(error as Error).message}`));
       }
     });
     box.stderr.on("data", (chunk: Buffer) => {
@@ -584,7 +585,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   function fail(error: Error): void {
     if (state === "over") return;
     onProblem(
-      `The ${key.kind} guest of ${key.tenant} ${plain(error.message)}. ${lastWords()}`.trim(),
+      `The ${key.kind} guest of ${key.tenant}: ${plain(error.message)}. ${lastWords()}`.trim(),
     );
     over(error.message);
   }
