@@ -1,5 +1,6 @@
 import type { DagSpec, MapSource, MapSpec, TaskSpec } from "../model/dag-spec.ts";
 import type { DagId, TaskId } from "../model/ids.ts";
+import { pushedName } from "../model/run.ts";
 import type { SemanticsLevel } from "../model/states.ts";
 
 /** A DAG version made ready for deciding: never changed, so a process keeps it per version. */
@@ -45,6 +46,8 @@ export type CompiledTask = {
   readonly countsItself: boolean;
   /** Its guest must push the length of what it returns. */
   readonly pushesLength: boolean;
+  /** Other keys whose lengths its guest must push. */
+  readonly pushesKeys: readonly string[];
   /** Upstream setups without a teardown, or with one that comes after this task. */
   readonly relevantSetups: readonly TaskId[];
   /** Relevant setups that are not direct upstreams: each must have succeeded (Airflow's setup constraint). */
@@ -90,6 +93,7 @@ export function compileDag(spec: DagSpec, mapLengthMax = 10_000): CompiledDag {
       push(mappedBy, source, { kind: "task", id: task.task_id });
   for (const group of mappedGroups.values())
     for (const source of group.sources) push(mappedBy, source, { kind: "group", id: group.id });
+  const keysMapped = mappedKeysOf(spec);
   const wakesPast = pastWaiters(spec, upstreamIds);
 
   const edge = (from: TaskId, to: TaskId, other: TaskId): Edge => ({
@@ -118,7 +122,11 @@ export function compileDag(spec: DagSpec, mapLengthMax = 10_000): CompiledDag {
         by.kind === "task" ? [by.id as TaskId] : (mappedGroups.get(by.id)?.tasks ?? []),
       ),
       countsItself: map !== undefined && mappedBy.has(id),
-      pushesLength: map === undefined && mappedBy.has(id),
+      pushesLength: map === undefined && keysMapped.get(id)?.has("return_value") === true,
+      pushesKeys:
+        map === undefined
+          ? [...(keysMapped.get(id) ?? [])].filter((key) => key !== "return_value")
+          : [],
       relevantSetups: gates.relevant.get(id) ?? [],
       gates: gates.gates.get(id) ?? [],
       gateOf: gates.gateOf.get(id) ?? [],
@@ -320,18 +328,36 @@ function pastWaiters(
   return waiters;
 }
 
-/** The tasks whose results a map takes, each once. */
-const sourcesOf = (map: MapSpec): TaskId[] => unique(map.sources.flatMap(tasksOfSource));
+/** By task: the keys of what it pushes that something maps over. */
+function mappedKeysOf(spec: DagSpec): ReadonlyMap<TaskId, ReadonlySet<string>> {
+  const keys = new Map<TaskId, Set<string>>();
+  for (const { map } of [...spec.tasks, ...spec.groups])
+    for (const { task_id, key } of map?.sources.flatMap(leavesOf) ?? []) {
+      const known = keys.get(task_id);
+      if (known) known.add(key);
+      else keys.set(task_id, new Set([key]));
+    }
+  return keys;
+}
 
-const tasksOfSource = (source: MapSource): TaskId[] => {
+/** The tasks whose results a map takes, each once. */
+const sourcesOf = (map: MapSpec): TaskId[] =>
+  unique(map.sources.flatMap(leavesOf).map((leaf) => leaf.task_id));
+
+/** The names under which the lengths are kept that a map is made of. */
+export const lengthNamesOf = (map: MapSpec): string[] =>
+  unique(map.sources.flatMap(leavesOf).map((leaf) => pushedName(leaf.task_id, leaf.key)));
+
+type Leaf = Extract<MapSource, { kind: "task" }>;
+const leavesOf = (source: MapSource): Leaf[] => {
   switch (source.kind) {
     case "literal":
       return [];
     case "task":
-      return [source.task_id];
+      return [source];
     case "zip":
     case "concat":
-      return source.of.flatMap(tasksOfSource);
+      return source.of.flatMap(leavesOf);
   }
 };
 

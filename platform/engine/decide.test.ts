@@ -365,6 +365,54 @@ test("a source that pushes no length fails and says who maps over it", () => {
   expect(decisions.states[0]?.reason).toContain("m maps over it");
 });
 
+test("each key of a source has a length of its own, and one that was not pushed fails it", () => {
+  const over = (key: string) => ({
+    ...from("src"),
+    sources: [{ kind: "task" as const, task_id: known.task("src"), key }],
+  });
+  const spec = dagSpec([
+    { task_id: "src", downstream: ["a", "b", "c"] },
+    { task_id: "a", map: over("rows") },
+    { task_id: "b", map: over("constructor") },
+    { task_id: "c", map: over("return_value") },
+  ]);
+  expect(compileDag(spec).tasks.get(known.task("src"))).toMatchObject({
+    pushesLength: true,
+    pushesKeys: ["rows", "constructor"],
+  });
+  const run = started(spec);
+  begin(run, "src");
+  run.turn(
+    [{ ...succeeded("src"), mapped_length: 2, mapped_lengths: { rows: 3, constructor: 1 } }],
+    1,
+  );
+  check(run);
+  const count = (id: string) => run.instances().filter((row) => row.task_id === id).length;
+  expect([count("a"), count("b"), count("c")]).toEqual([3, 1, 2]);
+  const failing = started(spec);
+  begin(failing, "src");
+  const [first] = failing.turn(
+    [{ ...succeeded("src"), mapped_length: 2, mapped_lengths: { rows: 3 } }],
+    1,
+  ).states;
+  expect(first?.to).toBe("failed");
+  expect(first?.reason).toContain('under the key "constructor"');
+});
+
+test("what is mapped over by field alone need not have a length itself", () => {
+  const source = { kind: "task" as const, task_id: known.task("src"), key: "rows" };
+  const run = started(
+    dagSpec([
+      { task_id: "src", downstream: ["m"] },
+      { task_id: "m", map: { kind: "product", sources: [source] } },
+    ]),
+  );
+  begin(run, "src");
+  run.turn([{ ...succeeded("src"), mapped_lengths: { rows: 2 } }], 1);
+  check(run);
+  expect(run.instances().filter((row) => row.task_id === "m")).toHaveLength(2);
+});
+
 test("a re-run source that answers with fewer elements removes the rest, with more adds them", () => {
   const run = started(
     dagSpec([

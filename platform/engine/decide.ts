@@ -1,12 +1,13 @@
 import type { TaskId } from "../model/ids.ts";
-import type {
-  AttemptRef,
-  CounterRow,
-  InstanceKey,
-  InstanceRow,
-  RunDecisions,
-  RunEvent,
-  RunNeed,
+import {
+  type AttemptRef,
+  type CounterRow,
+  type InstanceKey,
+  type InstanceRow,
+  pushedName,
+  type RunDecisions,
+  type RunEvent,
+  type RunNeed,
 } from "../model/run.ts";
 import { isFinished, type TaskState } from "../model/states.ts";
 import { type CompiledDag, type CompiledTask, reachable } from "./compile-dag.ts";
@@ -175,17 +176,33 @@ function succeed(
   row: InstanceRow,
   event: Extract<RunEvent, { kind: "attempt_succeeded" }>,
 ): void {
-  if (task.pushesLength && event.mapped_length === undefined) {
-    const by = task.mappedBy[0]?.id ?? "another task";
-    return fail(draft, task, row, {
-      retryable: true,
-      reason: `it returned nothing that has a length, and ${by} maps over it`,
-    });
+  for (const key of lengthKeysOf(task)) {
+    const length = lengthUnder(event, key);
+    if (length === undefined) return failForLength(draft, task, row, key);
+    draft.setLength({ kind: "pushed", name: pushedName(task.id, key), length });
   }
-  if (task.pushesLength && event.mapped_length !== undefined)
-    draft.setLength({ kind: "pushed", name: task.id, length: event.mapped_length });
   draft.setState(row, "success");
   if (event.skip) skipDownstream(draft, task, row, event.skip);
+}
+
+const lengthKeysOf = (task: CompiledTask): readonly string[] =>
+  task.pushesLength ? ["return_value", ...task.pushesKeys] : task.pushesKeys;
+
+function lengthUnder(
+  { mapped_length, mapped_lengths: others }: Extract<RunEvent, { kind: "attempt_succeeded" }>,
+  key: string,
+): number | undefined {
+  if (key === "return_value") return mapped_length;
+  return others !== undefined && Object.hasOwn(others, key) ? others[key] : undefined;
+}
+
+function failForLength(draft: Draft, task: CompiledTask, row: InstanceRow, key: string): void {
+  const by = task.mappedBy[0]?.id ?? "another task";
+  const what =
+    key === "return_value"
+      ? "it returned nothing that has a length"
+      : `it pushed nothing that has a length under the key "${key}"`;
+  fail(draft, task, row, { retryable: true, reason: `${what}, and ${by} maps over it` });
 }
 
 /**

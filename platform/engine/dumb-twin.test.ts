@@ -221,6 +221,9 @@ function answer(
     ...ref,
     ...(skip ? { skip } : {}),
     ...(task?.pushesLength && roll(6) > 0 ? { mapped_length: roll(4) } : {}),
+    ...(task !== undefined && task.pushesKeys.length > 0 && roll(6) > 0
+      ? { mapped_lengths: Object.fromEntries(task.pushesKeys.map((key) => [key, roll(4)])) }
+      : {}),
   };
 }
 
@@ -229,7 +232,7 @@ class Twin {
   readonly dag: CompiledDag;
   readonly #rows = new Map<string, InstanceRow>();
   readonly #skips = new Map<string, readonly TaskId[]>();
-  readonly #pushed = new Map<TaskId, number>();
+  readonly #pushed = new Map<string, number>();
   #expanded = new Map<string, number>();
 
   constructor(dag: CompiledDag) {
@@ -315,7 +318,12 @@ class Twin {
         return this.#set({ ...row, state: "deferred" });
       case "attempt_succeeded": {
         if (task.pushesLength && event.mapped_length === undefined) return failed(true);
-        if (event.mapped_length !== undefined) this.#pushed.set(row.task_id, event.mapped_length);
+        const others = event.mapped_lengths ?? {};
+        if (task.pushesKeys.some((key) => others[key] === undefined)) return failed(true);
+        if (event.mapped_length !== undefined)
+          this.#pushed.set(`${row.task_id} return_value`, event.mapped_length);
+        for (const [key, length] of Object.entries(others))
+          this.#pushed.set(`${row.task_id} ${key}`, length);
         this.#set({ ...row, state: "success" });
         if (!event.skip) return;
         const skipped = this.#skippedBy(task, event.skip);
@@ -480,7 +488,10 @@ class Twin {
         product *= rows.filter((row) => row.state === "success").length;
         continue;
       }
-      const length = rows[0]?.state === "success" ? this.#pushed.get(source.task_id) : undefined;
+      const length =
+        rows[0]?.state === "success"
+          ? this.#pushed.get(`${source.task_id} ${source.key}`)
+          : undefined;
       if (length === undefined) return "unresolvable";
       product *= length;
     }
@@ -563,7 +574,11 @@ const drawnDag: fc.Arbitrary<DagSpec> = fc
     const sourceOf = (i: number, literal: number | null, source: number): MapSource =>
       literal !== null || i === 0
         ? { kind: "literal", length: literal ?? 2 }
-        : { kind: "task", task_id: known.task(`t${source % i}`), key: "return_value" };
+        : {
+            kind: "task",
+            task_id: known.task(`t${source % i}`),
+            key: source % 3 === 0 ? "rows" : "return_value",
+          };
     const sketches = tasks.map((task, i): TaskSketch => {
       const source = sourceOf(i, task.literal, task.source);
       const mapped = task.nature === "mapped" && !inGroup(i);

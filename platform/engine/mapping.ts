@@ -1,6 +1,6 @@
 import type { MapSource, MapSpec } from "../model/dag-spec.ts";
 import type { TaskId } from "../model/ids.ts";
-import type { InstanceRow } from "../model/run.ts";
+import { type InstanceRow, pushedName } from "../model/run.ts";
 import { isFinished } from "../model/states.ts";
 import type { CompiledTask } from "./compile-dag.ts";
 import { type Draft, type Unseen, unseen } from "./draft.ts";
@@ -22,7 +22,7 @@ function sourceLength(draft: Draft, source: MapSource): Length {
     case "literal":
       return source.length;
     case "task":
-      return resultLength(draft, source.task_id);
+      return resultLength(draft, source);
     case "zip":
       return combine(
         source.of.map((one) => sourceLength(draft, one)),
@@ -37,7 +37,10 @@ function sourceLength(draft: Draft, source: MapSource): Length {
 }
 
 /** Of an unmapped task what it pushed; of a mapped one how many of its instances succeeded, once all have ended. */
-function resultLength(draft: Draft, id: TaskId): Length {
+function resultLength(
+  draft: Draft,
+  { task_id: id, key }: Extract<MapSource, { kind: "task" }>,
+): Length {
   const task = draft.dag.tasks.get(id);
   if (!task) return "unresolvable";
   if (task.map) {
@@ -51,7 +54,7 @@ function resultLength(draft: Draft, id: TaskId): Length {
   if (!row) return "unresolvable";
   if (!isFinished(row.state)) return "waiting";
   if (row.state !== "success") return "unresolvable";
-  return draft.length("pushed", id) ?? "unresolvable";
+  return draft.length("pushed", pushedName(id, key)) ?? "unresolvable";
 }
 
 function combine(lengths: readonly Length[], how: (numbers: readonly number[]) => number): Length {

@@ -1,6 +1,6 @@
 import type { TaskId } from "../model/ids.ts";
 import type { CounterKey, InstanceKey, RunNeed } from "../model/run.ts";
-import type { CompiledDag, CompiledTask, Edge } from "./compile-dag.ts";
+import { type CompiledDag, type CompiledTask, type Edge, lengthNamesOf } from "./compile-dag.ts";
 import { counterName, instanceName } from "./view.ts";
 
 /** Collects what to load, each thing once. */
@@ -72,9 +72,9 @@ export class Wish {
     if (task.spec.depends_on_past || task.spec.wait_for_downstream) this.past(task.id);
     if (task.map) {
       this.length(task.mappedGroup ?? task.id);
+      for (const name of lengthNamesOf(task.map)) this.length(name);
       for (const source of task.mapSources) {
         this.instance(source, -1);
-        this.length(source);
         if (this.#dag.tasks.get(source)?.countsItself) this.counter(source, ownScope);
       }
     }

@@ -12,6 +12,7 @@ export function describeStart(
   more: {
     readonly priorityWeight: number;
     readonly pushesLength: boolean;
+    readonly pushesKeys: readonly string[];
     /** Upstreams in the same mapped group: their index is ours. */
     readonly scopedUpstreams: readonly string[];
     readonly traceparent?: string | undefined;
@@ -55,6 +56,7 @@ export function describeStart(
       clear_number: at.clear_number,
     },
     push_length: more.pushesLength,
+    ...(more.pushesKeys.length === 0 ? {} : { push_length_keys: more.pushesKeys }),
     ...(claimed.next_method === null
       ? {}
       : { next_method: claimed.next_method, next_kwargs: claimed.next_kwargs }),

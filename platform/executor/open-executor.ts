@@ -198,6 +198,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
           const start = describeStart(claimed, dag.spec, task, {
             priorityWeight: compiled.priorityWeight,
             pushesLength: compiled.pushesLength,
+            pushesKeys: compiled.pushesKeys,
             scopedUpstreams: compiled.upstream.filter((edge) => edge.scoped).map((edge) => edge.id),
             traceparent: activeTraceparent(),
           });
@@ -435,6 +436,7 @@ function eventOf(
         ...ref,
         ...(outcome.skip === undefined ? {} : { skip: outcome.skip }),
         ...(outcome.mapped_length === undefined ? {} : { mapped_length: outcome.mapped_length }),
+        ...(outcome.mapped_lengths === undefined ? {} : { mapped_lengths: outcome.mapped_lengths }),
       };
     case "skipped":
       return { kind: "attempt_skipped", ...ref };

@@ -241,6 +241,7 @@ export async function runDag(run: LocalRun): Promise<LocalOutcome> {
         ...scopedUpstreams(at, task.upstream),
         run: runFacts(),
         push_length: task.pushesLength,
+        ...(task.pushesKeys.length === 0 ? {} : { push_length_keys: task.pushesKeys }),
         ...(task.spec.payload === undefined ? {} : { payload: task.spec.payload }),
       };
       const host = hostLocally({
@@ -320,6 +321,7 @@ function eventOf(ref: AttemptRef, end: AttemptEnd): Extract<RunEvent, AttemptRef
         ...ref,
         ...(end.skip === undefined ? {} : { skip: end.skip }),
         ...(end.mapped_length === undefined ? {} : { mapped_length: end.mapped_length }),
+        ...(end.mapped_lengths === undefined ? {} : { mapped_lengths: end.mapped_lengths }),
       };
     case "skipped":
       return { kind: "attempt_skipped", ...ref };

@@ -134,7 +134,7 @@ export type MapSpec = {
 export type MapSource =
   /** A list or dict written in the file. */
   | { readonly kind: "literal"; readonly length: number }
-  /** The return value of a task (its pushed length), or, if that task is mapped, the count of its instances. */
+  /** What a task pushed under `key` (its pushed length), or, if that task is mapped, the count of its instances. */
   | { readonly kind: "task"; readonly task_id: TaskId; readonly key: string }
   /** `.zip` (shortest, or longest with a fill value) and `.concat` (sum) of other sources. */
   | { readonly kind: "zip"; readonly longest: boolean; readonly of: readonly MapSource[] }

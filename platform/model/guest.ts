@@ -17,6 +17,8 @@ export type GuestKey = {
   readonly commit: CommitId;
   /** Absolute folder of the immutable checkout. */
   readonly bundleDir: string;
+  /** The DAG folder inside it, where it is known from the deploy; else what a parse said, else a guess. */
+  readonly dagsFolder?: string;
   readonly environment: EnvironmentRef;
   readonly level: SemanticsLevel;
   /** Connections and variables this DAG may ask for; `*` is all of the tenant's. */
@@ -121,6 +123,8 @@ export type AttemptStart = {
   };
   /** Length of what it returns must be pushed: a downstream maps over it. */
   readonly push_length: boolean;
+  /** Other keys whose lengths must be pushed; absent is none. */
+  readonly push_length_keys?: readonly string[];
   readonly next_method?: string;
   readonly next_kwargs?: Json;
   readonly payload?: Json;
@@ -206,6 +210,8 @@ export type AttemptEnd =
       };
       /** Length of the return value, when a downstream maps over it. */
       readonly mapped_length?: number;
+      /** Lengths of the keys that `push_length_keys` asked for, as far as they were pushed. */
+      readonly mapped_lengths?: { readonly [key: string]: number };
     }
   | { readonly kind: "skipped"; readonly reason?: string }
   | {

@@ -61,14 +61,18 @@ export type CounterRow = CounterKey & Counts;
 export type SkipRow = InstanceKey & { readonly skipped: readonly TaskId[] };
 
 /**
- * `pushed`: the length a task's return value had (`name` is the task). `expanded`: how many indexes a mapped
- * task or group has by now (`name` is the task or group id).
+ * `pushed`: the length of a value that a task pushed and something maps over (`name` is `pushedName`).
+ * `expanded`: how many indexes a mapped task or group has by now (`name` is the task or group id).
  */
 export type LengthRow = {
   readonly kind: "pushed" | "expanded";
   readonly name: string;
   readonly length: number;
 };
+
+/** Under which name a pushed length is kept: the task id for the return value, else id and key with a blank between, which no id holds. */
+export const pushedName = (task: TaskId, key: string): string =>
+  key === "return_value" ? task : `${task} ${key}`;
 
 /**
  * For depends_on_past: how a task stood in the run before. That is, with catchup, the latest run of an
@@ -123,6 +127,8 @@ export type RunEvent =
         readonly skipped?: readonly string[];
       };
       readonly mapped_length?: number;
+      /** Lengths of other keys than the return value, by key. */
+      readonly mapped_lengths?: { readonly [key: string]: number };
     })
   | (AttemptRef & {
       readonly kind: "attempt_failed";

@@ -20,7 +20,7 @@ export type Reply = {
   /** A limit of the attempt was hit: named in its outcome if it fails. */
   readonly limit?: string;
   /** The value that was pushed is a list or map that a downstream maps over. */
-  readonly mappedLength?: number;
+  readonly mapped?: { readonly key: string; readonly length: number };
 };
 
 export async function answerRequest(
@@ -233,10 +233,12 @@ async function setXCom(
     };
   }
   const mapped = optionalWhole(message, "mapped_length");
-  if (mapped !== undefined && mapped < 0)
-    throw new RequestProblem("mapped_length must not be negative");
+  // The house keeps it in 32 bits.
+  if (mapped !== undefined && (mapped < 0 || mapped > 0x7fff_ffff))
+    throw new RequestProblem("mapped_length must be from 0 to 2^31 − 1");
   await host.setXCom(ref, value, mapped);
-  return ref.key === "return_value" && mapped !== undefined ? { mappedLength: mapped } : {};
+  const isWanted = ref.key === "return_value" || start.push_length_keys?.includes(ref.key) === true;
+  return isWanted && mapped !== undefined ? { mapped: { key: ref.key, length: mapped } } : {};
 }
 
 async function setRenderedFields(

@@ -34,7 +34,8 @@ export async function collectArtifacts(
   try {
     const work = openSync(from.workDir, folderFlags);
     folders.push(work);
-    const top = openSync(`/proc/self/fd/${String(work)}/artifacts`, folderFlags);
+    const top = openArtifacts(work);
+    if (top === undefined) return [];
     folders.push(top);
     const names = readdirSync(`/proc/self/fd/${String(top)}`);
     if (names.length === 0) return [];
@@ -42,15 +43,22 @@ export async function collectArtifacts(
     const state = { bytes: 0, files: 0 };
     await keepFolder(top, "", { from, keep, copies, problems, state, folders });
   } catch (error) {
-    // No folder: the attempt removed it, and so has no artifacts.
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
-      problems.push(`The artifacts could not be read: ${plain((error as Error).message)}.`);
-    }
+    problems.push(`The artifacts could not be kept: ${plain((error as Error).message)}.`);
   } finally {
     for (const fd of folders) closeSync(fd);
     await rm(copies, { recursive: true, force: true });
   }
   return problems;
+}
+
+/** undefined: the attempt removed it, and so has no artifacts. That its own folder is missing is another matter. */
+function openArtifacts(work: number): number | undefined {
+  try {
+    return openSync(`/proc/self/fd/${String(work)}/artifacts`, folderFlags);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 type Walk = {
@@ -95,9 +103,9 @@ async function keepFile(path: string, name: string, walk: Walk): Promise<void> {
     return;
   }
   try {
-    const { size, uid } = await source.stat();
     const stat = await source.stat();
-    if (!stat.isFile() || (walk.from.uid !== undefined && uid !== walk.from.uid)) {
+    const { size } = stat;
+    if (!stat.isFile() || (walk.from.uid !== undefined && stat.uid !== walk.from.uid)) {
       walk.problems.push(`Artifact ${name} was not kept: it is no regular file of this task.`);
       return;
     }

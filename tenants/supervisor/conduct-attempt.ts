@@ -79,7 +79,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
   let working = false;
   let pressed = false;
   let limitHit: string | undefined;
-  let mappedLength: number | undefined;
+  const mapped = new Map<string, number>();
   const skipped: string[] = [];
 
   const log: LogWay = openLogWay({
@@ -225,7 +225,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
     try {
       const given = await answerRequest(message, { host, start, limits, mask });
       limitHit = given.limit ?? limitHit;
-      mappedLength = given.mappedLength ?? mappedLength;
+      if (given.mapped !== undefined) mapped.set(given.mapped.key, given.mapped.length);
       return given;
     } catch (error) {
       if (error instanceof RequestProblem) return refusal(error.message);
@@ -261,12 +261,14 @@ export function conductAttempt(options: ConductOptions): Conducted {
     const skip = isObject(message["skip"]) ? message["skip"] : {};
     const follow = readTaskIds(skip["followed"]);
     const leave = [...skipped, ...readTaskIds(skip["skipped"])];
+    const { return_value: length, ...others } = Object.fromEntries(mapped);
     return {
       kind: "success",
       ...(leave.length === 0 && follow.length === 0
         ? {}
         : { skip: { followed: follow, skipped: leave } }),
-      ...(mappedLength === undefined ? {} : { mapped_length: mappedLength }),
+      ...(length === undefined ? {} : { mapped_length: length }),
+      ...(Object.keys(others).length === 0 ? {} : { mapped_lengths: others }),
     };
   }
 

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { known } from "../../platform/model/ids.ts";
 import { type Stage, setStage } from "./test-guest/stage.ts";
 
 let stage: Stage;
@@ -44,6 +45,17 @@ describe("an attempt", () => {
           ["stderr", "error", "to err"],
         ]),
       );
+  });
+
+  test("says the lengths of the keys that are mapped over, and of no others", async () => {
+    const told = await stage.run(
+      "xcom([1, 2], mapped_length=2); xcom([1], 'rows', mapped_length=1); xcom([1, 2, 3], 'other', mapped_length=3)",
+      { start: { push_length: true, push_length_keys: ["rows"] } },
+    );
+    const { usage, ...end } = told.outcome;
+    expect(end).toEqual({ kind: "success", mapped_length: 2, mapped_lengths: { rows: 1 } });
+    const much = await stage.run("xcom([1], mapped_length=2**31)");
+    expect(failure(much).reason).toContain("mapped_length");
   });
 
   test("counts its own CPU time and not its neighbours'", async () => {
@@ -547,6 +559,57 @@ describe("guests", () => {
     expect(crash.outcome).toMatchObject({ kind: "failed", exit_code: 5 });
   });
 
+  test("of a single use keep the attempt's folder until all that it left is fetched", async () => {
+    const code = `
+      const fs = process.getBuiltinModule("node:fs");
+      const work = process.argv[process.argv.indexOf("--work") + 1];
+      const [attempt] = fs.readdirSync(work);
+      for (const name of ["a", "b", "c"])
+        fs.writeFileSync(work + "/" + attempt + "/artifacts/" + name, "kept");
+      out.write(String(fs.readdirSync(work).length)); //END`;
+    const kept: string[] = [];
+    const work = join(stage.folder, "state/work");
+    let folder = "";
+    const told = await stage.run(code, {
+      key: stage.key({ kind: "node", commit: known.commit("a".repeat(40)) }),
+      host: {
+        artifact: async ({ name }) => {
+          kept.push(name);
+          folder ||= readdirSync(work)
+            .map((guest) => join(work, guest))
+            .filter((guest) =>
+              readdirSync(guest).some((attempt) =>
+                existsSync(join(guest, attempt, "artifacts", "a")),
+              ),
+            )
+            .join();
+          // The process ends right after its last frame: whatever its end sets off has happened by then.
+          for (let look = 0; look < 50 && existsSync(folder); look++)
+            await new Promise((resolve) => setTimeout(resolve, 10));
+        },
+      },
+    });
+    expect(told.outcome.kind).toBe("success");
+    expect(kept.sort()).toEqual(["a", "b", "c"]);
+    // It was asked to become one attempt only.
+    await expect.poll(() => told.text).toBe("1");
+    await expect.poll(() => existsSync(folder)).toBe(false);
+  });
+
+  test("tell in its log that an attempt's artifacts could not be kept", async () => {
+    const told = await stage.run("open(os.environ['AIRLOCK_ARTIFACTS'] + '/a', 'w').write('x')", {
+      host: {
+        artifact: async () => {
+          throw Object.assign(new Error("no place for it"), { code: "ENOENT" });
+        },
+      },
+    });
+    expect(told.outcome.kind).toBe("success");
+    await expect
+      .poll(() => told.text)
+      .toContain("The artifacts could not be kept: no place for it.");
+  });
+
   test("give a hundred children at once, each with its own words", async () => {
     const all = await Promise.all(
       Array.from({ length: 100 }, (_, i) => stage.run(`print(${String(i)}); xcom(${String(i)})`)),
@@ -561,6 +624,30 @@ describe("guests", () => {
     });
     expect(failure(told)).toMatchObject({ kind: "failed", retryable: true });
     expect(failure(told).reason).toContain("did not start");
+    const locked = join(stage.folder, "locked");
+    mkdirSync(join(locked, "environment"), { recursive: true, mode: 0o700 });
+    const key = stage.key();
+    await stage.run("pass", {
+      key: {
+        ...key,
+        environment: { ...key.environment, dir: join(locked, "environment"), hash: "locked" },
+      },
+    });
+    if (stage.sandbox.root)
+      expect(stage.events.map(({ message }) => message)).toContainEqual(
+        expect.stringMatching(
+          /^The python guest of acme: it cannot start: uid \d+ cannot enter \S+locked, which leads to \S+\.$/,
+        ),
+      );
+  });
+
+  test("are told the limit of an XCom, and the DAG folder that the deploy named", async () => {
+    const told = await stage.run("xcom([first['airlock']['xcom_bytes'], sys.argv])", {
+      key: stage.key({ dagsFolder: "pipelines/etl" }, { xcomBytes: 4321 }),
+    });
+    const [bytes, command] = told.xcoms.get("return_value") as [number, string[]];
+    expect(bytes).toBe(4321);
+    expect(command[command.indexOf("--dags-folder") + 1]).toBe("pipelines/etl");
   });
 
   test("reach what their allow-list names, and nothing else", async () => {

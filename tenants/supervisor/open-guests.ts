@@ -320,7 +320,8 @@ export function openGuests(options: GuestsOptions): OpenGuests {
     const pool: Pool = {
       key,
       purpose,
-      dagsFolder: dagsFolder ?? foldersOf.get(bundleOf(key)) ?? guessDagsFolder(key),
+      dagsFolder:
+        dagsFolder ?? key.dagsFolder ?? foldersOf.get(bundleOf(key)) ?? guessDagsFolder(key),
       guests: [],
       waiting: 0,
     };
@@ -415,6 +416,7 @@ const nameOf = (key: GuestKey, purpose: Purpose): string => {
       key.repository,
       key.commit,
       key.bundleDir,
+      key.dagsFolder ?? null,
       key.environment.hash,
       key.environment.dir ?? null,
       key.environment.interpreter,

@@ -54,7 +54,7 @@ export function startupDetails(
       should_retry: start.try_number <= start.max_tries,
     },
     sentry_integration: "",
-    airlock: { ...start, level: key.level },
+    airlock: { ...start, level: key.level, xcom_bytes: key.limits.xcomBytes },
   };
 }
 

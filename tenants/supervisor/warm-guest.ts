@@ -133,6 +133,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   let zygote: number | undefined;
   let state: "starting" | "ready" | "retiring" | "over" = "starting";
   let live = 0;
+  let onNoneLive: (() => void) | undefined;
   let used = false;
   let idleSince = performance.now();
   let parked: Promise<Child> | undefined;
@@ -182,7 +183,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     chmodSync(socketPath, sandbox.root ? 0o660 : 0o600);
     makeWorkDir(options.workDir, sandbox.root, key.uid);
     boxed = await sandbox.launch({
-      name: `the ${key.kind} guest of ${key.tenant}`,
+      // Whose guest it is says whoever tells the problem.
+      name: "it",
       uid: key.uid,
       command: commandOf(options, place),
       binds: place.binds,
@@ -213,7 +215,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     listen(boxed);
     send({ type: "preload", packages: options.packages });
     const timer = setTimeout(
-      () => fail(new Error(`did not become ready within ${String(readyWithinMs / 1000)} s`)),
+      () => fail(new Error(`it did not become ready within ${String(readyWithinMs / 1000)} s`)),
       readyWithinMs,
     );
     await ready.finally(() => clearTimeout(timer));
@@ -229,7 +231,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         for (let frame = cutter.take(); frame !== undefined; frame = cutter.take())
           onControl(frame);
       } catch (error) {
-        fail(new Error(`sent a frame that cannot be read: ${(error as Error).message}`));
+        fail(new Error(`it sent a frame that cannot be read: ${(error as Error).message}`));
       }
     });
     box.stderr.on("data", (chunk: Buffer) => {
@@ -281,7 +283,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   }
 
   function park(): void {
-    if (state !== "ready" || parked !== undefined) return;
+    // A single-use guest that somebody waited for is that attempt: it is never asked twice.
+    if (state !== "ready" || parked !== undefined || (single && used)) return;
     const next = fork();
     parked = next;
     next.then(
@@ -405,6 +408,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         released = true;
         children.delete(child.nonce);
         if (live > 0) live -= 1;
+        if (live === 0) onNoneLive?.();
         idleSince = performance.now();
         hangUp(child, words === undefined ? 0 : lastWordsMs);
         if (single) {
@@ -581,7 +585,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   function fail(error: Error): void {
     if (state === "over") return;
     onProblem(
-      `The ${key.kind} guest of ${key.tenant} ${plain(error.message)}. ${lastWords()}`.trim(),
+      `The ${key.kind} guest of ${key.tenant}: ${plain(error.message)}. ${lastWords()}`.trim(),
     );
     over(error.message);
   }
@@ -604,6 +608,11 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       }
       await group?.remove();
       rmSync(socketDir, { recursive: true, force: true });
+      // Its process is gone, but what an attempt left in its folder may not be fetched yet: who was given a child says when.
+      if (live > 0)
+        await new Promise<void>((resolve) => {
+          onNoneLive = resolve;
+        });
       removeFolder(options.workDir);
       whenEnded.resolve();
     })();

@@ -103,6 +103,17 @@ test("statements take values by name, and the last rows are the output", async (
   ).toEqual([{ id: 1, name: evil }]);
 });
 
+test("the log names each statement, not the comment above it, and counts rows where there are any", async () => {
+  const { logs } = await run(
+    `query: |\n      -- makes room\n      /* for\n      two */ create temp table u (id int);\n      insert into u values (1), (2);\n      select 1 as n\n      -- the end`,
+  );
+  expect(logs).toEqual([
+    "info: create temp table u (id int): done",
+    "info: insert into u values (1), (2): 2 rows",
+    "info: select 1 as n: 1 row",
+  ]);
+});
+
 test("rows of an output are written, all or none, and replace means replace", async () => {
   const many = Array.from({ length: 2500 }, (_, id) => ({
     id,

@@ -103,7 +103,7 @@ async function runStatements(
         names.map((name) => values[name] as never),
       );
       const rows = await bounded(query, text, rowsMax);
-      context.log.info(`${firstLine(text)}: ${rows.count} rows`);
+      context.log.info(`${titleOf(text)}: ${said(rows.count)}`);
       if (rows.columns) last = rows.list;
     }
     return last;
@@ -123,7 +123,8 @@ function textOf(args: Args, root: string, dagFile: string): string {
 
 type Rows = {
   readonly list: readonly unknown[];
-  readonly count: number;
+  /** null where the statement is not about rows (DDL). */
+  readonly count: number | null;
   readonly columns: boolean;
 };
 
@@ -133,11 +134,7 @@ async function bounded(
   text: string,
   rowsMax: number,
 ): Promise<Rows> {
-  if (
-    !/^(?:select|with|values|table)\b/i.test(
-      text.replace(/^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)+/, ""),
-    )
-  ) {
+  if (!/^(?:select|with|values|table)\b/i.test(afterComments(text))) {
     const result = await query;
     const columns = (result as { readonly columns?: readonly unknown[] }).columns;
     return tooMany([...result], result.count, columns !== undefined && columns.length > 0, rowsMax);
@@ -150,7 +147,12 @@ async function bounded(
   return tooMany(list, list.length, true, rowsMax);
 }
 
-function tooMany(list: readonly unknown[], count: number, columns: boolean, rowsMax: number): Rows {
+function tooMany(
+  list: readonly unknown[],
+  count: number | null,
+  columns: boolean,
+  rowsMax: number,
+): Rows {
   if (list.length > rowsMax)
     throw fail(
       `the statement gives more than ${rowsMax} rows: aggregate, add a limit, or raise maxRows (at most ${rowsMaxAtMost})`,
@@ -182,7 +184,12 @@ async function writeRows(sql: postgres.Sql, args: Args): Promise<unknown> {
 }
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-const firstLine = (text: string): string => (text.split("\n")[0] ?? "").slice(0, 80);
+const afterComments = (text: string): string =>
+  text.replace(/^(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/, "");
+const titleOf = (text: string): string =>
+  (afterComments(text).split("\n")[0] ?? "").trim().slice(0, 80);
+const said = (count: number | null): string =>
+  count === null ? "done" : count === 1 ? "1 row" : `${String(count)} rows`;
 
 /** The server's own words, with detail and hint; its mistakes in statements are no reason to try again. */
 function explained(error: unknown): unknown {

@@ -141,6 +141,15 @@ with DAG("o", schedule_interval="@daily", start_date=datetime(2024, 1, 1), defau
 
     terminated()
 
+    def linger(context):
+        print("lingering", flush=True)
+        try:
+            time.sleep(60)
+        finally:
+            print("cleaned up", flush=True)
+
+    PythonOperator(task_id="lingering", python_callable=lambda: None, on_success_callback=linger)
+
     @task
     def big():
         return "x" * 50000
@@ -226,6 +235,11 @@ with DAG("t", schedule=None) as dag:
         return [sorted(set(context) & {"ds", "ts", "logical_date", "execution_date", "next_ds", "data_interval_start", "yesterday_ds"}),
                 context["ti"].xcom_pull(key="return_value")]
 
+    @task(multiple_outputs=True)
+    def fields():
+        return {"rows": [1, 2], "word": "ab", "more": {"a": 1}}
+
+    double.override(task_id="by_row").expand(n=fields()["rows"])
     nothing(), keys()
 """
 
@@ -578,6 +592,16 @@ class Runs(unittest.TestCase):
         os.kill(attempt.pid, signal.SIGTERM)
         self.assertEqual(attempt.wait().terminal["state"], "failed")
 
+    def test_a_signal_after_the_end_ends_it_without_a_word(self):
+        attempt = self.supervisor.start("dags/o.py", "o", "lingering", level="2")
+        wait_until(lambda: b"lingering" in attempt.out["stdout"], "the callback")
+        os.kill(attempt.pid, signal.SIGTERM)
+        attempt.wait()
+        self.assertEqual(attempt.terminal["type"], "SucceedTask")
+        self.assertNotIn("after the task had ended", attempt.log)
+        self.assertEqual(attempt.out["stderr"], b"")
+        self.assertTrue(attempt.out["stdout"].endswith(b"lingering\ncleaned up\n"))
+
     def test_a_mapped_task_runs_per_index_and_its_reader_gets_all(self):
         attempt = self.run_t("numbers", push_length=True)
         self.assertEqual(self.supervisor.lengths[("t", "r1", "numbers", "return_value")], 3)
@@ -586,6 +610,12 @@ class Runs(unittest.TestCase):
             self.assertEqual(attempt.of("SetRenderedMapIndex")[0]["rendered_map_index"], f"n is {(index + 1) * 10}, {(index + 1) * 10}")
         self.run_t("total")
         self.assertEqual(self.value("t", "total"), [3, 123, [21, 0]])
+
+    def test_a_key_that_is_mapped_over_is_pushed_with_its_length(self):
+        self.run_t("fields", push_length_keys=["rows", "word"])
+        self.assertEqual({key: n for (_, _, task_id, key), n in self.supervisor.lengths.items() if task_id == "fields"}, {"rows": 2})
+        self.run_t("by_row", map_index=1)
+        self.assertEqual(self.value("t", "by_row", map_index=1), [4, 1])
 
     def test_a_cross_product_counts_with_its_last_argument_fastest(self):
         self.run_t("numbers__1")

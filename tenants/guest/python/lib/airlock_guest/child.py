@@ -48,6 +48,8 @@ def _live(order: dict, paths) -> None:
         _take_place(order)
         comms = _connect(paths, order["nonce"])
         code = _work(comms, paths)
+    except run_task.EndedLate:
+        code = 0
     except BaseException:
         # The guest's own trouble; an author's is reported in frames. fd 2 is the attempt's by now, or nothing.
         sys.excepthook(*sys.exc_info())
@@ -131,6 +133,8 @@ def _leave(code: int) -> None:
         if threading.active_count() > 1:
             threading._shutdown()
         atexit._run_exitfuncs()
+    except run_task.EndedLate:
+        pass
     except BaseException:
         sys.excepthook(*sys.exc_info())
     for stream in (sys.stdout, sys.stderr):

@@ -53,6 +53,10 @@ def run(details: dict, paths) -> int:
     return 0
 
 
+class EndedLate(SystemExit):
+    """Asked to end after it had said how it ended: nothing is left to be said."""
+
+
 class Attempt:
     """One task instance on its way from the DAG file to its terminal frame."""
 
@@ -140,7 +144,7 @@ class Attempt:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self._ended:
             # Its callbacks took too long.
-            raise SystemExit(128 + signal.SIGTERM)
+            raise EndedLate(128 + signal.SIGTERM)
         self._kill()
         raise AirflowTaskTerminated("Task received SIGTERM signal")
 
@@ -163,6 +167,8 @@ class Attempt:
         self._ti.push_result(result, bool(task.multiple_outputs), wants_length)
 
     def end_with(self, error: BaseException) -> None:
+        if isinstance(error, EndedLate):
+            return
         if self._ended:
             _log.error("after the task had ended:\n%s", author_errors.traceback_text(error))
             return

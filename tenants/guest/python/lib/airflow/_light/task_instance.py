@@ -177,6 +177,9 @@ class TaskInstance(LoggingMixin):
         self._push(XCOM_RETURN_KEY, value, len(value) if push_length else None)
 
     def _push(self, key, value, mapped_length=None):
+        if key in (self.start.get("push_length_keys") or ()) and not isinstance(value, (str, bytes)):
+            # A later task maps over this key. Where it has no length, the house fails this task and says so.
+            mapped_length = len(value) if hasattr(value, "__len__") else None
         xcom.XCom.set(
             key, value, dag_id=self.dag_id, task_id=self.task_id, run_id=self.run_id,
             map_index=self.map_index, _mapped_length=mapped_length,
