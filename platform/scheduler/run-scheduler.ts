@@ -155,7 +155,9 @@ async function fire(door: Door, timers: readonly DueTimer[]): Promise<void> {
         (timer): RunEvent =>
           timer.kind === "run_timeout"
             ? { kind: "run_timed_out" }
-            : {
+            : timer.kind === "past"
+              ? { kind: "past_changed", task_ids: [timer.task_id] }
+              : {
                 kind: "timer_fired",
                 task_id: timer.task_id,
                 map_index: timer.map_index,

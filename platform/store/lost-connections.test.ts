@@ -25,7 +25,9 @@ const cut = async (tx: Tx): Promise<void> => {
   await database.owner`select pg_terminate_backend(${row?.pid ?? 0}, 5000)`;
 };
 const pools = async (): Promise<string[]> =>
-  (await database.owner`select pool from airlock.pool order by 1`).map((row) => String(row["pool"]));
+  (await database.owner`select pool from airlock.pool order by 1`).map((row) =>
+    String(row["pool"]),
+  );
 
 test("a transaction that was cut sends nothing more, not even over a connection that came back", async () => {
   const failed = store.tx(acme, async (tx) => {
@@ -87,7 +89,9 @@ test("a COMMIT whose answer was lost is an error that says so, and is not tried 
     await cutStore.tx(acme, (tx) => tx`select 1`);
     proxy.cutAfterCommit();
     const lost = cutStore.tx(acme, async (tx) => {
-      void tx.last(tx`insert into airlock.pool (tenant, pool, slots) values ('acme', 'unknown', 1)`);
+      void tx.last(
+        tx`insert into airlock.pool (tenant, pool, slots) values ('acme', 'unknown', 1)`,
+      );
     });
     await expect(lost).rejects.toSatisfy((error) => codeOf(error) === "CONNECTION_CLOSED");
     expect(proxy.cuts()).toBe(1);

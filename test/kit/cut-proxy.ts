@@ -1,5 +1,5 @@
 /** A TCP proxy in front of Postgres that cuts where a test wants it: the network at its worst moment. */
-import { createServer, type Socket, connect as dial } from "node:net";
+import { createServer, connect as dial, type Socket } from "node:net";
 
 export type CutProxy = {
   readonly url: string;
