@@ -17,7 +17,7 @@ export type Tx = {
     ...parameters: readonly postgres.ParameterOrFragment<never>[]
   ): postgres.PendingQuery<T>;
   /** For constant text, such as a list of columns. */
-  readonly unsafe: postgres.Sql["unsafe"];
+  unsafe(text: string): postgres.PendingQuery<postgres.Row[]>;
   /** Send it together with COMMIT, in one round trip. Its rows come back when the transaction has ended well. */
   readonly last: <T extends readonly (object | undefined)[]>(
     query: postgres.PendingQuery<T>,
@@ -163,7 +163,13 @@ function openLines(
   const serve = (): void => {
     if (all.size + opening >= linesMax) return;
     const next = waiting.shift();
-    if (next !== undefined) connect().then(next.resolve, next.reject).finally(serve);
+    if (next === undefined) return;
+    connect()
+      .then(
+        (line) => next.resolve(line),
+        (error: unknown) => next.reject(error),
+      )
+      .finally(serve);
   };
   return {
     async take() {
@@ -226,7 +232,9 @@ async function transact<T>(
       lasts.push(sent);
       return sent;
     };
-    const result = await work(Object.assign(send, { unsafe: sql.unsafe, last }) as unknown as Tx);
+    const result = await work(
+      Object.assign(send, { unsafe: (text: string) => sql.unsafe(text), last }) as unknown as Tx,
+    );
     await opened;
     if (!line.isOpen) throw new ConnectionLost();
     const commit = sql`commit`.execute();

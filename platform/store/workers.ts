@@ -122,7 +122,8 @@ export async function readmitAttempts(tx: Tx, attempts: readonly AttemptId[]): P
 export async function buryWorker(tx: Tx, worker: string): Promise<void> {
   const [row] = await tx<{ queue_pool: string | null }[]>`
     delete from airlock.worker where worker = ${worker} returning queue_pool`;
-  if (row?.queue_pool != null) await tx`select airlock.release_pool(${row.queue_pool})`;
+  if (row !== undefined && row.queue_pool !== null)
+    await tx`select airlock.release_pool(${row.queue_pool})`;
 }
 
 /** Admitted, but no job brings it to a worker (somebody emptied the queue): ring again. */
