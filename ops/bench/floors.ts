@@ -290,6 +290,7 @@ export async function measureBareDoorbell(
       return Promise.resolve();
     },
     onPoolId: () => undefined,
+    onPoolGone: () => undefined,
     onProblem: (message, error) => {
       throw new Error(message, { cause: error });
     },

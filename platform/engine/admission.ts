@@ -4,7 +4,7 @@ import type { SemanticsLevel } from "../model/states.ts";
 export type Waiting = {
   readonly id: string;
   readonly dag_id: string;
-  /** The run's key, unique in the tenant. */
+  /** The run's key, unique in the tenant; a whole number as text. */
   readonly run: string;
   readonly task_id: string;
   readonly map_index: number;
@@ -120,17 +120,22 @@ export const taskKey = (dagOrRun: string, task: string): string => `${dagOrRun} 
 
 /**
  * Airflow's order: priority_weight, highest first; then the logical date, oldest first, runs without one
- * last; then the map index. The id only keeps equal ones apart.
+ * last; then the map index. Run and task only keep equal ones apart.
  */
 export const byTurn = (a: Turn, b: Turn): number =>
   b.priority_weight - a.priority_weight ||
   compare(a.logical_date_ms ?? Number.MAX_VALUE, b.logical_date_ms ?? Number.MAX_VALUE) ||
   a.map_index - b.map_index ||
-  (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  a.run.length - b.run.length ||
+  compare(a.run, b.run) ||
+  compare(a.task_id, b.task_id);
 
-export type Turn = Pick<Waiting, "id" | "priority_weight" | "logical_date_ms" | "map_index">;
+export type Turn = Pick<
+  Waiting,
+  "run" | "task_id" | "priority_weight" | "logical_date_ms" | "map_index"
+>;
 
-const compare = (a: number, b: number): number => (a < b ? -1 : a > b ? 1 : 0);
+const compare = <T extends number | string>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const add = (use: Map<string, number>, key: string, by: number): void =>
   void use.set(key, (use.get(key) ?? 0) + by);

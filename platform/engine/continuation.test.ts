@@ -16,7 +16,8 @@ const facts: ContinuationFacts = {
   worker: { draining: false, lock_session_alive: true },
   ended: { key, permits },
   next: {
-    id: "n",
+    run: "1",
+    task_id: "n",
     priority_weight: 1,
     logical_date_ms: 5,
     map_index: -1,
@@ -70,17 +71,41 @@ test.each<[string, Partial<ContinuationFacts>, ContinuationRefusal | undefined]>
   ["an over-committed pool", { over_committed: true }, "over_committed"],
   [
     "a heavier ready one",
-    { first_ready: { id: "a", priority_weight: 2, logical_date_ms: 9, map_index: -1 } },
+    {
+      first_ready: {
+        run: "1",
+        task_id: "a",
+        priority_weight: 2,
+        logical_date_ms: 9,
+        map_index: -1,
+      },
+    },
     "somebody_comes_first",
   ],
   [
     "an older ready one",
-    { first_ready: { id: "a", priority_weight: 1, logical_date_ms: 4, map_index: -1 } },
+    {
+      first_ready: {
+        run: "1",
+        task_id: "a",
+        priority_weight: 1,
+        logical_date_ms: 4,
+        map_index: -1,
+      },
+    },
     "somebody_comes_first",
   ],
   [
     "a younger ready one",
-    { first_ready: { id: "a", priority_weight: 1, logical_date_ms: 6, map_index: -1 } },
+    {
+      first_ready: {
+        run: "1",
+        task_id: "a",
+        priority_weight: 1,
+        logical_date_ms: 6,
+        map_index: -1,
+      },
+    },
     undefined,
   ],
   ["an idle tenant waits", { others: [{ in_flight: 0, weight: 1 }] }, "another_tenants_turn"],

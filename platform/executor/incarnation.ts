@@ -1,20 +1,30 @@
 /**
  * One life of a worker: a row, and a session advisory lock that Postgres frees the moment the process is gone.
  *
- *   registered ──lock held──► alive ──lock session lost──► silent: claims nothing more; what runs goes on
- *                                │                          under its lease, beaten from any connection
+ *   lock held ──registered──► alive ──lock session lost──► silent: says so, claims nothing more; what runs goes
+ *                                │                          on under its lease, beaten from any connection
  *                                └──close──► buried by itself
  */
 import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Session, Store } from "../store/open.ts";
-import { buryWorker, holdWorkerLock, registerWorker, type WorkerRow } from "../store/workers.ts";
+import {
+  buryWorker,
+  holdWorkerLock,
+  registerWorker,
+  reserveLockKey,
+  trustLeasesOnly,
+  type WorkerRow,
+} from "../store/workers.ts";
 
 export type Incarnation = {
   readonly worker: string;
-  /** false: its lock session is gone. It must not claim or continue, since others may take it for dead. */
+  /** false: its lock session is gone, or somebody buried it. It must not claim or continue, since others may take it for dead. */
   isAlive(): boolean;
-  /** Asks the lock session itself; a lost one never becomes alive again. */
-  check(): Promise<boolean>;
+  /** Resolves once it is not alive any more. */
+  readonly lost: Promise<undefined>;
+  /** It was found buried. */
+  giveUp(): void;
   close(): Promise<void>;
 };
 
@@ -24,27 +34,42 @@ export async function beginIncarnation(
 ): Promise<Incarnation> {
   const worker = randomUUID();
   const session: Session = await store.session();
-  const lockKey = await store.system((tx) => registerWorker(tx, { ...about, worker }));
-  for (let tries = 0; !(await holdWorkerLock(session, lockKey)); tries += 1)
-    if (tries > 100) throw new Error("cannot take the lock of a worker that was just registered");
+  try {
+    const lockKey = await store.system(reserveLockKey);
+    for (let tries = 0; !(await holdWorkerLock(session, lockKey)); tries += 1)
+      if (tries > 100) throw new Error("cannot take the lock of a worker that is not yet known");
+    // Only now is it there to be seen: a sweeper buries a known worker whose lock is free.
+    await store.system((tx) => registerWorker(tx, { ...about, worker }, lockKey));
+  } catch (error) {
+    await session.close().catch(() => undefined);
+    throw error;
+  }
   let alive = true;
+  let closed = false;
+  const lost = Promise.withResolvers<undefined>();
+  void session.lost.then(async () => {
+    alive = false;
+    lost.resolve(undefined);
+    // Others see the lock free from now on; they wait a little, so that this can reach them.
+    for (let waitMs = 20; !closed; waitMs = Math.min(waitMs * 2, 1_000))
+      try {
+        await store.system((tx) => trustLeasesOnly(tx, worker));
+        return;
+      } catch {
+        await pause(waitMs, undefined, { ref: false });
+      }
+  });
   return {
     worker,
     isAlive: () => alive,
-    async check() {
-      if (!alive) return false;
-      try {
-        // A new backend behind the same client would hold no lock: the question is about this very session.
-        const [row] = await session.sql<{ held: boolean }[]>`
-          select exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and objid = ${lockKey}) as held`;
-        alive = row?.held === true;
-      } catch {
-        alive = false;
-      }
-      return alive;
+    lost: lost.promise,
+    giveUp() {
+      alive = false;
+      lost.resolve(undefined);
     },
     async close() {
       alive = false;
+      closed = true;
       await store.system((tx) => buryWorker(tx, worker)).catch(() => undefined);
       await session.close().catch(() => undefined);
     },

@@ -4,7 +4,8 @@
  *
  *   job ─claim─► running ─outcome─► door ─continued─► running …
  *                   │                 └─ nothing more: the slot is free
- *                   ├─ stop asked, or the fence is lost ─► killed, nothing written
+ *                   ├─ stop asked, or the fence is lost ─► killed; the door hears of the one, nobody of the other
+ *                   ├─ we go, or were away for too long ─► killed, and queued again for somebody else
  *                   └─ Postgres away ─► the answer waits and is given when it is back
  */
 import { hostname } from "node:os";
@@ -31,7 +32,15 @@ import type { DagCache } from "../runs/dag-cache.ts";
 import { appendLog } from "../store/attempt-data.ts";
 import { type Claimed, claimAttempt, type RunAtClaim } from "../store/claim.ts";
 import { isAway, type Store } from "../store/open.ts";
-import { beat, drainWorker, readmitAttempts, setQueuePool } from "../store/workers.ts";
+import {
+  beat,
+  drainWorker,
+  type HeldAttempt,
+  readmitAttempts,
+  releasePool,
+  ringAgain,
+  setQueuePool,
+} from "../store/workers.ts";
 import { hostAttempt, type TenantThings } from "./attempt-host.ts";
 import { openAttemptLog } from "./attempt-log.ts";
 import { describeStart } from "./describe-start.ts";
@@ -76,8 +85,17 @@ export type Executor = {
 type Running = {
   readonly incarnation: Incarnation;
   readonly abort: AbortController;
-  why: string;
+  stop: Stop | undefined;
 };
+
+/** Why a running attempt is killed, which says what becomes of it. */
+type Stop =
+  /** Somebody asked for it through the door, which has decided its state. */
+  | { readonly kind: "asked"; readonly why: string }
+  /** By this worker's own need: the task is to run elsewhere, and no try is spent. */
+  | { readonly kind: "hand_over"; readonly why: string }
+  /** Somebody else holds it. */
+  | { readonly kind: "not_ours"; readonly why: string };
 
 export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
   const { store, log } = deps;
@@ -90,32 +108,77 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
   };
   const running = new Map<AttemptId, Running>();
   const incarnations = new Set<Incarnation>();
+  let draining = false;
   let current = await beginIncarnation(store, about);
   incarnations.add(current);
-  let draining = false;
   let poolId = "";
   let lastBeat = performance.now();
   metrics.slots.set(deps.slots);
 
-  const kill = (attempt: AttemptId, why: string): void => {
+  const kill = (attempt: AttemptId, stop: Stop): void => {
     const found = running.get(attempt);
-    if (found === undefined) return;
-    found.why = why;
-    found.abort.abort(new Error(why));
+    if (found === undefined || found.stop !== undefined) return;
+    found.stop = stop;
+    found.abort.abort(new Error(stop.why));
   };
 
+  /** A lost incarnation is followed by another at once; what runs stays with the old one, under its leases. */
+  let renewing: Promise<void> | undefined;
+  const renew = (): Promise<void> => {
+    renewing ??= (async () => {
+      log.warn(
+        { room: "executor" },
+        "the worker's lock session was lost; it goes on under a new incarnation",
+      );
+      for (let waitMs = 20; !draining; waitMs = Math.min(waitMs * 2, 1_000))
+        try {
+          const next = await beginIncarnation(store, about);
+          incarnations.add(next);
+          current = next;
+          watch(next);
+          if (poolId !== "") await store.system((tx) => setQueuePool(tx, next.worker, poolId));
+          return;
+        } catch (error) {
+          log.warn({ room: "executor", err: error }, "no new incarnation yet; trying again");
+          await pause(waitMs, undefined, { ref: false });
+        }
+    })().finally(() => {
+      renewing = undefined;
+    });
+    return renewing;
+  };
+  const watch = (incarnation: Incarnation): void => {
+    void incarnation.lost.then(() => (draining || incarnation !== current ? undefined : renew()));
+  };
+  watch(current);
+
   const onJob = async (job: JobRef): Promise<void> => {
-    const incarnation = current;
-    if (draining || !incarnation.isAlive()) return; // the sweep rings again
     const tenant = known.tenant(job.tenant);
     const attempt = known.attempt(job.attempt);
-    const claimed = await claimAttempt(
-      store,
-      tenant,
-      attempt,
-      incarnation.worker,
-      deps.leaseSeconds,
-    );
+    let incarnation = current;
+    let claimed: Claimed | undefined;
+    for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 1_000)) {
+      try {
+        if (draining) {
+          await store.tx(tenant, async (tx) => void tx.last(ringAgain(tx, tenant, attempt)));
+          return;
+        }
+        incarnation = current;
+        if (incarnation.isAlive()) {
+          claimed = await claimAttempt(
+            store,
+            tenant,
+            attempt,
+            incarnation.worker,
+            deps.leaseSeconds,
+          );
+          break;
+        }
+      } catch (error) {
+        if (!isAway(error)) throw error;
+      }
+      await pause(waitMs, undefined, { ref: false });
+    }
     if (claimed === undefined) return;
     metrics.slotsUsed.inc();
     try {
@@ -139,7 +202,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
     const doorbellAt = performance.now();
     let claimed: Claimed | undefined = first;
     for (let hops = 0; claimed !== undefined; hops += 1) {
-      const entry: Running = { incarnation, abort: new AbortController(), why: "" };
+      const entry: Running = { incarnation, abort: new AbortController(), stop: undefined };
       running.set(claimed.attempt, entry);
       let answer: Answered;
       try {
@@ -188,7 +251,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             const written = await patiently(deps, entry, () =>
               appendLog(store, tenant, holder, chunk),
             );
-            if (!written) kill(claimed.attempt, "another worker has this attempt now");
+            if (!written) kill(claimed.attempt, takenOver);
           },
         );
         const hosted = hostAttempt(deps, tenant, claimed, attemptLog);
@@ -227,10 +290,17 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         metrics.attempts.labels(tenant, outcome.kind).inc();
         const rest = attemptLog.takeRest();
         attemptLog.close();
+        if (outcome.kind === "stopped" && entry.stop !== undefined && entry.stop.kind !== "asked") {
+          await patiently(deps, entry, async () => {
+            if (rest !== undefined) await appendLog(store, tenant, holder, rest);
+            await store.system((tx) => readmitAttempts(tx, [{ tenant, ...holder }], "hand_over"));
+          });
+          return { kind: "stale" };
+        }
         const knock: Knock = {
           kind: "attempt",
           holder,
-          event: eventOf(claimed, outcome),
+          event: eventOf(claimed, outcome, entry.stop),
           ended: {
             outcome: outcome.kind,
             reason: outcome.kind === "failed" ? outcome.reason.slice(0, 4000) : undefined,
@@ -262,6 +332,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
 
   /** All attempts of this process in one statement; what is not ours any more is killed. */
   const beatAll = async (): Promise<void> => {
+    const orphans = new Set<AttemptId>();
     for (const incarnation of incarnations) {
       const mine = [...running].filter(([, entry]) => entry.incarnation === incarnation);
       if (incarnation !== current && mine.length === 0) {
@@ -270,29 +341,30 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         continue;
       }
       const before = new Set(mine.map(([attempt]) => attempt));
-      const held = await store.system((tx) => beat(tx, incarnation.worker, deps.leaseSeconds));
-      for (const attempt of before)
-        if (!held.has(attempt) && running.has(attempt))
-          kill(attempt, "another worker has this attempt now");
+      const { isKnown, held } = await store.system((tx) =>
+        beat(tx, incarnation.worker, deps.leaseSeconds),
+      );
+      if (!isKnown) incarnation.giveUp();
+      for (const attempt of before) {
+        const asked = held.get(attempt);
+        if (asked === undefined) kill(attempt, takenOver);
+        // The word itself may have been lost on its way here.
+        else if (asked !== null) kill(attempt, { kind: "asked", why: asked });
+      }
       // Ours by the rows, but not running here: a COMMIT whose answer was lost made a continuation. Hand it on.
-      const orphans = [...held].filter((attempt) => !running.has(attempt) && !before.has(attempt));
-      const still = orphans.filter((attempt) => suspects.has(attempt));
-      suspects = new Set(orphans);
+      const still: HeldAttempt[] = [];
+      for (const attempt of held.keys()) {
+        if (running.has(attempt) || before.has(attempt)) continue;
+        if (suspects.has(attempt)) still.push({ attempt, worker: incarnation.worker });
+        else orphans.add(attempt);
+      }
       if (still.length > 0) {
         metrics.repairs.labels("lost_continuation").inc(still.length);
-        await store.system((tx) => readmitAttempts(tx, still));
+        await store.system((tx) => readmitAttempts(tx, still, "hand_over"));
       }
     }
+    suspects = orphans;
     lastBeat = performance.now();
-    if (!(await current.check()) && !draining) {
-      log.warn(
-        { room: "executor" },
-        "the worker's lock session was lost; it goes on under a new incarnation",
-      );
-      current = await beginIncarnation(store, about);
-      incarnations.add(current);
-      if (poolId !== "") await store.system((tx) => setQueuePool(tx, current.worker, poolId));
-    }
   };
   let suspects: ReadonlySet<AttemptId> = new Set();
 
@@ -303,7 +375,10 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       // Nobody renewed the leases for so long that others may have taken over: stop rather than run twice.
       if (performance.now() - lastBeat > deps.leaseSeconds * 1000 - beatEveryMs)
         for (const attempt of running.keys())
-          kill(attempt, "the database was away for longer than the lease");
+          kill(attempt, {
+            kind: "hand_over",
+            why: "the database was away for longer than the lease",
+          });
       return;
     }
     beating = true;
@@ -326,12 +401,24 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         .system((tx) => setQueuePool(tx, current.worker, id))
         .catch((error: unknown) => log.warn({ room: "queue", err: error }, "cannot note the pool"));
     },
+    onPoolGone(id) {
+      const release = async (): Promise<void> => {
+        for (let waitMs = 50; !draining; waitMs = Math.min(waitMs * 2, 1_000))
+          try {
+            await store.system((tx) => releasePool(tx, id));
+            return;
+          } catch {
+            await pause(waitMs, undefined, { ref: false });
+          }
+      };
+      void release();
+    },
     onProblem: (message, error) => log.warn({ room: "queue", err: error }, message),
   });
 
   return {
     stopAttempts(attempts, why) {
-      for (const attempt of attempts) kill(attempt, why);
+      for (const attempt of attempts) kill(attempt, { kind: "asked", why });
     },
     slotsUsed: () => running.size,
     workers: () => [...incarnations].map((incarnation) => incarnation.worker),
@@ -341,13 +428,16 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       const stopped = pool.stop();
       await Promise.race([stopped, pause(waitMs, undefined, { ref: false })]);
       // What still runs is handed on: its worker is about to be gone.
-      for (const attempt of running.keys()) kill(attempt, "the worker is shutting down");
+      for (const attempt of running.keys())
+        kill(attempt, { kind: "hand_over", why: "the worker is shutting down" });
       await Promise.race([stopped, pause(7_000, undefined, { ref: false })]);
       clearInterval(timer);
       for (const incarnation of incarnations) await incarnation.close();
     },
   };
 }
+
+const takenOver: Stop = { kind: "not_ours", why: "another worker has this attempt now" };
 
 /** Postgres away: the question waits, as long as the attempt is not told to stop. */
 async function patiently<T>(deps: ExecutorDeps, entry: Running, ask: () => Promise<T>): Promise<T> {
@@ -423,6 +513,7 @@ function couldNotRun(error: unknown): AttemptOutcome {
 function eventOf(
   claimed: Claimed,
   outcome: AttemptEnd,
+  stop: Stop | undefined,
 ): RunEvent & { readonly task_id: Claimed["task_id"]; readonly map_index: number } {
   const ref = {
     task_id: claimed.task_id,
@@ -458,6 +549,9 @@ function eventOf(
           "The task deferred itself to a trigger, and this release has no trigger host. Set deferrable=False on the operator.",
       };
     case "stopped":
-      return { kind: "attempt_stopped", ...ref };
+      // Nobody asked for it: its guest gave up, and nobody else will say what becomes of it.
+      return stop === undefined
+        ? { kind: "attempt_failed", ...ref, retryable: true, reason: outcome.reason }
+        : { kind: "attempt_stopped", ...ref };
   }
 }

@@ -10,8 +10,8 @@ import { type Change, currentCursor, readChanges } from "../store/changes.ts";
 import type { Store } from "../store/open.ts";
 
 export type Feed = {
-  /** Changes of one tenant from now on. A subscriber that cannot keep up is told once and dropped: it must re-read. */
-  subscribe(tenant: TenantId, listener: FeedListener): () => void;
+  /** Changes of one tenant from now on. `onOpen`: what commits from now on will come; who reads the present after that misses nothing. */
+  subscribe(tenant: TenantId, listener: FeedListener, onOpen?: () => void): () => void;
   /** Something was committed by this process: tell all others, soon. */
   changed(): void;
   close(): void;
@@ -27,6 +27,7 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
   const listeners = new Map<TenantId, Set<FeedListener>>();
   let cursor: string | undefined;
   let recent = new Set<string>();
+  const opening: (() => void)[] = [];
   let reading = false;
   let again = false;
   let announcing: NodeJS.Timeout | undefined;
@@ -42,13 +43,27 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
     try {
       do {
         again = false;
-        const from = cursor ?? (await store.system(currentCursor));
-        const { changes, next } = await store.system((tx) => readChanges(tx, from, batchMax));
-        if (changes.length === batchMax) again = true;
-        hand(changes.filter((change) => !recent.has(change.seq)));
-        recent = new Set(changes.map((change) => change.seq));
-        // A full batch may end inside one transaction: ask again from the same place, the set drops what was seen.
-        cursor = changes.length === batchMax ? from : next;
+        const from: string = cursor ?? (await store.system(currentCursor));
+        const seen = new Set<string>();
+        let goOn = from;
+        let after = "0";
+        for (let page = 0; ; page += 1) {
+          const last = after;
+          const { changes, next } = await store.system((tx) =>
+            readChanges(tx, from, last, batchMax),
+          );
+          if (page === 0) goOn = next;
+          hand(changes.filter((change) => !recent.has(change.seq)));
+          for (const { seq } of changes) {
+            seen.add(seq);
+            recent.add(seq); // should the next page fail, this one is not handed out again
+          }
+          after = changes.at(-1)?.seq ?? after;
+          if (changes.length < batchMax) break;
+        }
+        recent = seen;
+        cursor = goOn;
+        for (const open of opening.splice(0)) open();
       } while (again);
     } catch (error) {
       log.warn({ room: "live", err: error }, "cannot read the feed; trying again");
@@ -73,8 +88,9 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
   backstop.unref();
 
   return {
-    subscribe(tenant, listener) {
+    subscribe(tenant, listener, onOpen) {
       if (listeners.size === 0) cursor = undefined;
+      if (onOpen !== undefined) opening.push(onOpen);
       const mine = listeners.get(tenant) ?? new Set();
       mine.add(listener);
       listeners.set(tenant, mine);

@@ -2,8 +2,10 @@
  * The only room that knows graphile-worker, which is our doorbell and nothing more: a job says "look at
  * this attempt"; what to do is in our tables. Known traps and what closes them here:
  *
- * - a failed completion ends the runner (0.17, 0.18): we start a fresh one at once; the row it left locked
- *   is a duplicate delivery, which the claim answers with nothing
+ * - a failed completion ends the runner (0.17, 0.18): we start a fresh one at once, and tell which pool is gone, so
+ *   that what it left locked is released: nobody else would for four hours
+ * - a handler that throws sends its job into a back-off of up to six hours: ours never throws, what it could not do
+ *   it must ring for again
  * - `run()` resolves before LISTEN is active: a job added in that window would wait for the poll, so the
  *   pool counts as started only with `listen:success`
  * - completion is not fenced, locks last four hours: recovery goes by our own worker rows, never by jobs
@@ -22,6 +24,8 @@ export type PoolOptions = {
   readonly onJob: (job: JobRef) => Promise<void>;
   /** The pool inside graphile has a new id: recovery needs it to release what a dead one had locked. */
   readonly onPoolId: (poolId: string) => void;
+  /** A pool ended by itself: what it had locked must be released. Jobs of it may still run. */
+  readonly onPoolGone: (poolId: string) => void;
   readonly onProblem: (message: string, error: unknown) => void;
 };
 
@@ -47,18 +51,24 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   const stopping = new AbortController();
   const isStopping = (): boolean => stopping.signal.aborted;
   let current: Runner | undefined;
+  let poolId: string | undefined;
   let wake: (() => void) | undefined;
 
   const cycle = async (started: () => void): Promise<void> => {
     while (!isStopping()) {
       try {
-        current = await startRunner(pool, options, started);
+        current = await startRunner(pool, options, started, (id) => {
+          poolId = id;
+          options.onPoolId(id);
+        });
         await current.promise;
       } catch (error) {
         options.onProblem("queue runner ended; starting a fresh one", error);
       }
       current = undefined;
       if (!isStopping()) {
+        if (poolId !== undefined) options.onPoolGone(poolId);
+        poolId = undefined;
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, 500);
           wake = () => {
@@ -88,13 +98,19 @@ async function startRunner(
   pool: pg.Pool,
   options: PoolOptions,
   started: () => void,
+  onPoolId: (poolId: string) => void,
 ): Promise<Runner> {
   const events: WorkerEvents = new EventEmitter();
-  events.on("pool:create", ({ workerPool }) => options.onPoolId(workerPool.id));
+  events.on("pool:create", ({ workerPool }) => onPoolId(workerPool.id));
   events.on("pool:listen:success", started);
   const onJob = async (payload: unknown): Promise<void> => {
     const job = readJob(payload);
-    if (job !== undefined) await options.onJob(job);
+    if (job === undefined) return;
+    try {
+      await options.onJob(job);
+    } catch (error) {
+      options.onProblem("a job failed; the sweep rings again", error);
+    }
   };
   return run({
     pgPool: pool,

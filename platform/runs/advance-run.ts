@@ -24,7 +24,7 @@ import type {
 } from "../model/run.ts";
 import type { RunState, TaskState } from "../model/states.ts";
 import { insertLogs, type LogChunk } from "../store/attempt-data.ts";
-import { codeOf, isMovedMeanwhile, type Store, type Tx } from "../store/open.ts";
+import { codeOf, isAway, isMovedMeanwhile, type Store, type Tx } from "../store/open.ts";
 import * as rows from "../store/run-rows.ts";
 import { type ContinuationWish, chooseContinuation } from "./choose-continuation.ts";
 import type { DagCache } from "./dag-cache.ts";
@@ -152,8 +152,9 @@ export function openDoor(deps: DoorDeps): Door {
         for (const [i, entry] of batch.entries())
           entry.resolve(answers[i] ?? { kind: "no_such_run" });
       } catch (error) {
-        // One poisoned knock must not take the others with it: each gets a transaction of its own.
-        if (batch.length === 1) batch[0]?.reject(error);
+        // One poisoned knock must not take the others with it: each gets a transaction of its own. Not after a lost
+        // connection: that may have been committed, and who knocked must look before knocking again.
+        if (batch.length === 1 || isAway(error)) for (const entry of batch) entry.reject(error);
         else
           for (const entry of batch)
             await advanceBatch(deps, admissions, ref, [entry.knock]).then(
@@ -239,7 +240,10 @@ async function oneTransaction(
           tenant,
           attempts.map((knock) => knock.holder),
         );
-  const loaded = guess === undefined ? undefined : rows.loadRows(tx, tenant, run, guess.need);
+  const loaded =
+    guess === undefined
+      ? undefined
+      : rows.loadRows(tx, tenant, run, guess.need, pastRule(guess.dag));
   const facts =
     wish === undefined || guess === undefined
       ? undefined
@@ -385,9 +389,14 @@ async function turn(
   let loaded = around?.first?.rows;
   let view = openView(row.facts);
   for (;;) {
-    view = seen(view, need, loaded ?? (await rows.loadRows(tx, tenant, row.run, need)));
+    view = seen(
+      view,
+      need,
+      loaded ?? (await rows.loadRows(tx, tenant, row.run, need, pastRule(dag))),
+    );
     const decided = decide(dag, view, events, nowMs);
-    if (decided.kind === "decided") return write(tx, tenant, row, dag, decided.decisions, around);
+    if (decided.kind === "decided")
+      return write(tx, tenant, row, dag, decided.decisions, nowMs, around);
     need = decided.need;
     loaded = undefined;
   }
@@ -399,6 +408,7 @@ function write(
   row: rows.RunRow,
   dag: CompiledDag,
   decisions: RunDecisions,
+  nowMs: number,
   around: Around | undefined,
 ): Turned {
   const { run } = row;
@@ -513,9 +523,13 @@ function write(
       map_index: -1,
       try_number: 0,
       kind: "run_timeout",
-      due_ms: Date.now() + timeout * 1000,
+      due_ms: nowMs + timeout * 1000,
     });
   if (timers.length > 0) void tx.last(rows.writeTimers(tx, tenant, run, timers));
+
+  // Crossing to other runs: a row and a wake-up, never a second run lock.
+  const wakesLater = decisions.past_changed.length > 0;
+  if (wakesLater) void tx.last(rows.wakeLaterRuns(tx, tenant, run, decisions.past_changed));
 
   const xcoms = around?.xcoms ?? [];
   if (xcoms.length > 0) void tx.last(rows.writeXComs(tx, tenant, run, xcoms));
@@ -590,11 +604,19 @@ function write(
     ended: runEnded,
     continued,
     stops: () => stopped,
-    firstTimerMs:
-      timers.length === 0 ? undefined : Math.min(...timers.map((timer) => timer.due_ms)),
+    firstTimerMs: wakesLater
+      ? nowMs
+      : timers.length === 0
+        ? undefined
+        : Math.min(...timers.map((timer) => timer.due_ms)),
     mustAdmitAgain: () => admitted === -1,
   };
 }
+
+const pastRule = (dag: CompiledDag): rows.PastRule => ({
+  catchup: dag.spec.catchup,
+  downstreamOf: (task) => dag.tasks.get(task)?.spec.downstream ?? [],
+});
 
 /** An attempt row is open while its instance is in one of these. */
 const isHeld = (state: TaskState): boolean =>

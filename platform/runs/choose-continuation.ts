@@ -84,7 +84,8 @@ function mayGoOn(
         permits: { pool: task.pool, pool_slots: task.pool_slots, limits: [] },
         has_own_limit:
           task.max_active_tis_per_dag !== undefined || task.max_active_tis_per_dagrun !== undefined,
-        id: task.task_id,
+        run: row.run,
+        task_id: task.task_id,
         priority_weight: next.weight,
         logical_date_ms: row.facts.logical_date_ms,
         map_index: next.change.map_index,
@@ -97,9 +98,11 @@ function mayGoOn(
         first === null
           ? undefined
           : {
-              id: "",
+              // A tie goes to the one who waits.
+              run: "",
+              task_id: "",
               priority_weight: first.priority_weight,
-              logical_date_ms: first.order_ms,
+              logical_date_ms: first.order_ms ?? undefined,
               map_index: first.map_index,
             },
       own: { in_flight_with_next: facts.in_flight, weight: facts.weight },

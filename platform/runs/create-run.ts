@@ -53,7 +53,10 @@ export async function createRunIn(
   tenant: TenantId,
   run: NewRun,
 ): Promise<{ readonly created: Created; readonly follow: (() => void) | undefined }> {
-  // Lock the DAG: two runs created at once would each see a free place in max_active_runs.
+  // Lock the DAG: two runs created at once would each see a free place in max_active_runs. In a statement of its own,
+  // since one that waits for a lock goes on with the snapshot from before its wait.
+  const locked = lockDag(tx, tenant, run.dag_id);
+  locked.catch(() => undefined);
   const [dag] = await tx<DagRow[]>`
     select d.version, d.repository, d.commit, d.path, d.environment, d.is_paused, d.max_active_runs,
            (select count(*)::int from airlock.dag_run r where r.tenant = d.tenant and r.dag_id = d.dag_id and r.state = 'running') as running,
@@ -61,10 +64,11 @@ export async function createRunIn(
              where r.tenant = d.tenant and r.dag_id = d.dag_id
                and (r.run_id = ${run.run_id} or r.logical_date = ${run.logical_date}::timestamptz)) as twin,
            nextval('airlock.run_key') as run,
+           ${run.run_after}::timestamptz > clock_timestamp() as is_early,
            floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
       from airlock.dag d
-     where d.tenant = ${tenant} and d.dag_id = ${run.dag_id} and d.state = 'active'
-       for no key update of d`;
+     where d.tenant = ${tenant} and d.dag_id = ${run.dag_id} and d.state = 'active'`;
+  await locked;
   if (dag === undefined) return { created: { kind: "no_such_dag" }, follow: undefined };
   if (dag.twin !== null)
     return { created: { kind: "exists", run_id: dag.twin }, follow: undefined };
@@ -79,7 +83,7 @@ export async function createRunIn(
     insert into airlock.change (tenant, run, dag_id, run_id, task_id, map_index, try_number, from_state, to_state)
     values (${tenant}, ${dag.run}, ${run.dag_id}, ${run.run_id}, '', -1, 0, null, 'queued')`);
   const row = newRow(dag, run);
-  if (dag.is_paused || dag.running >= dag.max_active_runs)
+  if (dag.is_paused || dag.is_early || dag.running >= dag.max_active_runs)
     return { created: { kind: "created", run: dag.run, state: "queued" }, follow: undefined };
   const compiled = await deps.dags.get(tx, tenant, run.dag_id, dag.version);
   const turned: Turned = await deps.door.turn(
@@ -96,6 +100,10 @@ export async function createRunIn(
   };
 }
 
+const lockDag = (tx: Tx, tenant: TenantId, dagId: DagId) =>
+  tx`
+  select 1 from airlock.dag where tenant = ${tenant} and dag_id = ${dagId} for no key update`.execute();
+
 type DagRow = {
   version: number;
   repository: RunRow["repository"];
@@ -103,6 +111,7 @@ type DagRow = {
   path: string;
   environment: string;
   is_paused: boolean;
+  is_early: boolean;
   max_active_runs: number;
   running: number;
   twin: RunId | null;
@@ -159,12 +168,13 @@ export async function startQueuedRuns(
         why: "a place in max_active_runs",
         async plan({ tx, row }) {
           if (row.facts.state !== "queued") return [];
+          const locked = lockDag(tx, tenant, dagId);
+          locked.catch(() => undefined);
           const [place] = await tx<{ free: boolean }[]>`
-            with d as (select max_active_runs, is_paused from airlock.dag
-                        where tenant = ${tenant} and dag_id = ${dagId} for no key update)
             select not d.is_paused and d.max_active_runs >
                    (select count(*) from airlock.dag_run where tenant = ${tenant} and dag_id = ${dagId} and state = 'running') as free
-              from d`;
+              from airlock.dag d where d.tenant = ${tenant} and d.dag_id = ${dagId}`;
+          await locked;
           return place?.free === true ? [{ kind: "run_started" }] : [];
         },
       },

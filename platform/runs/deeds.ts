@@ -341,12 +341,12 @@ export function openDeeds(deps: DeedDeps) {
       tenant: TenantId,
       run: { readonly dag_id: string; readonly run_id: string; readonly user: string },
     ): Outcome<undefined> {
-      const deleted = await store.tx(
-        tenant,
-        (tx) => tx<{ state: string }[]>`
-          delete from airlock.dag_run where tenant = ${tenant} and dag_id = ${run.dag_id} and run_id = ${run.run_id}
-             and state in ('success', 'failed', 'queued')
-          returning state`,
+      const deleted = await store.tx(tenant, (tx) =>
+        deleteRuns(
+          tx,
+          tenant,
+          tx`dag_id = ${run.dag_id} and run_id = ${run.run_id} and state in ('success', 'failed', 'queued')`,
+        ),
       );
       if (deleted.length > 0) return good(undefined);
       return (await findRun(tenant, run.dag_id, run.run_id)) === undefined
@@ -398,6 +398,7 @@ export function openDeeds(deps: DeedDeps) {
       );
       if (found.length === 0)
         return bad({ kind: "not_found", message: `DAG with dag_id: '${dag.dag_id}' not found` });
+      if (!dag.is_paused) door.admit(tenant); // its tasks that were ready when it was paused
       deps.scheduleChanged(tenant, known.dag(dag.dag_id));
       return good(undefined);
     },
@@ -423,7 +424,7 @@ export function openDeeds(deps: DeedDeps) {
                 ? `DAG '${dag.dag_id}' has running runs; stop them first`
                 : `DAG '${dag.dag_id}' is live: remove its file from the repository first`,
           });
-        await tx`delete from airlock.dag_run where tenant = ${tenant} and dag_id = ${dag.dag_id}`;
+        await deleteRuns(tx, tenant, tx`dag_id = ${dag.dag_id}`);
         await tx`delete from airlock.dag_version where tenant = ${tenant} and dag_id = ${dag.dag_id}`;
         await tx`delete from airlock.dag where tenant = ${tenant} and dag_id = ${dag.dag_id}`;
         return good(undefined);
@@ -433,6 +434,15 @@ export function openDeeds(deps: DeedDeps) {
 }
 
 const isOpen = (state: RunState): boolean => state === "running" || state === "queued";
+
+/** Rows hang on the run and go with it, but for the logs: those are too many for a foreign key. */
+const deleteRuns = (tx: Tx, tenant: TenantId, which: ReturnType<Tx>) => tx<{ run: RunKey }[]>`
+  with r as (
+    select run from airlock.dag_run where tenant = ${tenant} and ${which} for update),
+  logs as (
+    delete from airlock.log_chunk l using airlock.attempt a, r
+     where a.tenant = ${tenant} and a.run = r.run and l.tenant = a.tenant and l.attempt = a.attempt)
+  delete from airlock.dag_run d using r where d.tenant = ${tenant} and d.run = r.run returning d.run`;
 
 const tasksOf = (
   tasks:

@@ -3,35 +3,89 @@
  * is created when due, and the one after it is worked out in the same transaction. A run is unique per DAG
  * and logical date, so two schedulers that see the same DAG due create one run.
  */
+import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import { runIdOf } from "../engine/run-id.ts";
 import { nextRun, type PlannedRun } from "../engine/timetable.ts";
 import type { DagSpec } from "../model/dag-spec.ts";
 import type { DagId, TenantId } from "../model/ids.ts";
 import { type CreateDeps, createRunIn } from "../runs/create-run.ts";
-import type { Tx } from "../store/open.ts";
+import { isAway, type Tx } from "../store/open.ts";
 
 const atOnce = 200;
 
-/** DAGs whose schedule is new or changed get their next run. */
-export async function planSchedules(deps: CreateDeps): Promise<void> {
+export type ScheduleDeps = CreateDeps & { readonly log: Logger };
+
+/** DAGs whose schedule is new or changed get their next run. One that cannot be planned has none, and stops nobody else. */
+export async function planSchedules(deps: ScheduleDeps): Promise<void> {
   for (;;) {
     const dags = await deps.store.system(
       (tx) => tx<{ tenant: TenantId; dag_id: DagId }[]>`
         select tenant, dag_id from airlock.dag where plan_needed and state = 'active' limit ${atOnce}`,
     );
+    let planned = 0;
     for (const { tenant, dag_id } of dags)
       await deps.store.tx(tenant, async (tx) => {
         const dag = await lockDag(tx, tenant, dag_id);
         if (dag === undefined) return;
-        void tx.last(writeNext(tx, tenant, dag_id, nextOf(dag, dag.last)));
+        planned += 1;
+        let next: PlannedRun | undefined;
+        try {
+          next = nextOf(dag, dag.last);
+        } catch (error) {
+          deps.log.error(
+            { room: "scheduler", err: error, tenant, dag_id },
+            "cannot work out the next run; this DAG is not scheduled until it is deployed again",
+          );
+        }
+        void tx.last(writeNext(tx, tenant, dag_id, next));
       });
-    if (dags.length < atOnce) return;
+    // What another scheduler has locked, it plans.
+    if (dags.length < atOnce || planned === 0) return;
   }
 }
 
-/** Creates what is due. Answers whether more may be due right now (a catch-up makes one run per DAG and turn). */
-export async function createDueRuns(deps: CreateDeps): Promise<boolean> {
+/**
+ * A DAG that was at max_active_runs when its next run was due has no due date until a run of it ends. Plans anew
+ * those that have a place; with `dag`, that one alone. Answers whether any had.
+ */
+export async function planFreed(
+  deps: CreateDeps,
+  dag?: { readonly tenant: TenantId; readonly dag_id: DagId },
+): Promise<boolean> {
+  const found = await deps.store.system(
+    (tx) => tx`
+      update airlock.dag d set plan_needed = true
+       where d.state = 'active' and not d.is_paused and d.next_run_at is null and d.next_logical_at is not null
+         and ${dag === undefined ? tx`true` : tx`d.tenant = ${dag.tenant} and d.dag_id = ${dag.dag_id}`}
+         and d.max_active_runs > (
+           select count(*) from airlock.dag_run r
+            where r.tenant = d.tenant and r.dag_id = d.dag_id and r.state in ('queued', 'running') and r.run_type <> 'backfill')
+      returning 1`,
+  );
+  return found.length > 0;
+}
+
+/** DAGs with a queued run that may start now. */
+export const dagsWithPlaces = (deps: CreateDeps) =>
+  deps.store.system(
+    (tx) => tx<{ tenant: TenantId; dag_id: DagId }[]>`
+      select d.tenant, d.dag_id
+        from (select distinct tenant, dag_id from airlock.dag_run where state = 'queued' and run_after <= clock_timestamp()) q
+        join airlock.dag d on d.tenant = q.tenant and d.dag_id = q.dag_id and not d.is_paused
+       where d.max_active_runs > (
+         select count(*) from airlock.dag_run r where r.tenant = d.tenant and r.dag_id = d.dag_id and r.state = 'running')`,
+  );
+
+export type DueRuns =
+  /** A catch-up makes one run per DAG and turn. */
+  | "more_may_be_due"
+  | "all_created"
+  /** The others are; these are tried again. */
+  | "some_failed";
+
+/** Creates what is due. A DAG whose run cannot be created stops nobody else. */
+export async function createDueRuns(deps: ScheduleDeps): Promise<DueRuns> {
   const due = await deps.store.system(
     (tx) => tx<{ tenant: TenantId; dag_id: DagId }[]>`
       select tenant, dag_id from airlock.dag
@@ -39,39 +93,55 @@ export async function createDueRuns(deps: CreateDeps): Promise<boolean> {
        order by next_run_at limit ${atOnce}`,
   );
   let created = 0;
-  for (const { tenant, dag_id } of due) {
-    const follow: (() => void)[] = [];
-    await deps.store.tx(tenant, async (tx) => {
-      const dag = await lockDag(tx, tenant, dag_id);
-      if (dag === undefined || dag.next === null || dag.next.run_after_ms > dag.now_ms) return;
-      // At max_active_runs Airflow creates no further run; the next one ends and wakes us.
-      if (dag.open >= dag.max_active_runs) {
-        void tx.last(tx`
-          update airlock.dag set next_run_at = null, plan_needed = false where tenant = ${tenant} and dag_id = ${dag_id}`);
-        return;
-      }
-      const next = dag.next;
-      const made = await createRunIn(deps, tx, tenant, {
-        dag_id,
-        run_id: runIdOf({ type: "scheduled", level: dag.level, suffix: "", ...next }),
-        run_type: "scheduled",
-        logical_date: iso(next.logical_date_ms),
-        interval_start: iso(next.interval_start_ms),
-        interval_end: iso(next.interval_end_ms),
-        run_after: iso(next.run_after_ms),
-        conf: {},
-        triggered_by: "timetable",
-        triggering_user: null,
-        note: null,
-      });
-      if (made.follow !== undefined) follow.push(made.follow);
-      if (made.created.kind === "created") created += 1;
-      void tx.last(writeNext(tx, tenant, dag_id, nextOf(dag, next)));
-    });
-    for (const step of follow) step();
-  }
+  let failed = false;
+  for (const { tenant, dag_id } of due)
+    try {
+      if (await createDueRun(deps, tenant, dag_id)) created += 1;
+    } catch (error) {
+      if (isAway(error)) throw error;
+      failed = true;
+      deps.log.error(
+        { room: "scheduler", err: error, tenant, dag_id },
+        "cannot create a run that is due; trying again",
+      );
+    }
   if (created > 0) metrics.doorEvents.labels("scheduled_run").inc(created);
-  return due.length === atOnce || created > 0;
+  if (created > 0) return "more_may_be_due";
+  return failed ? "some_failed" : "all_created";
+}
+
+async function createDueRun(deps: CreateDeps, tenant: TenantId, dag_id: DagId): Promise<boolean> {
+  let follow: (() => void) | undefined;
+  const isNew = await deps.store.tx(tenant, async (tx) => {
+    follow = undefined;
+    const dag = await lockDag(tx, tenant, dag_id);
+    if (dag === undefined || dag.next === null || dag.next.run_after_ms > dag.now_ms) return false;
+    // At max_active_runs Airflow creates no further run; the next one ends and wakes us.
+    if (dag.open >= dag.max_active_runs) {
+      void tx.last(tx`
+          update airlock.dag set next_run_at = null, plan_needed = false where tenant = ${tenant} and dag_id = ${dag_id}`);
+      return false;
+    }
+    const next = dag.next;
+    const made = await createRunIn(deps, tx, tenant, {
+      dag_id,
+      run_id: runIdOf({ type: "scheduled", level: dag.level, suffix: "", ...next }),
+      run_type: "scheduled",
+      logical_date: iso(next.logical_date_ms),
+      interval_start: iso(next.interval_start_ms),
+      interval_end: iso(next.interval_end_ms),
+      run_after: iso(next.run_after_ms),
+      conf: {},
+      triggered_by: "timetable",
+      triggering_user: null,
+      note: null,
+    });
+    follow = made.follow;
+    void tx.last(writeNext(tx, tenant, dag_id, nextOf(dag, next)));
+    return made.created.kind === "created";
+  });
+  follow?.();
+  return isNew;
 }
 
 type LockedDag = {

@@ -1,27 +1,31 @@
 /**
- * What calm weather never needs: attempts of workers that died, leases that ran out, doorbells that were lost.
+ * What calm weather never needs: attempts of workers that died, leases that ran out, doorbells and wake-ups that
+ * were lost with the process that owed them.
  *
  * A free session lock proves nothing by itself: a cut connection frees the lock of a worker that lives. So a
  * death counts only if the lock was free twice, 300 ms apart, seen by a sweeper whose own database session
- * has been unbroken for five seconds; else the lease decides.
+ * has been unbroken for five seconds; and not for a worker that said that it lost its session. Else the lease decides.
  */
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import type { RunEvent } from "../model/run.ts";
 import type { Door } from "../runs/advance-run.ts";
-import { isAway, type Store } from "../store/open.ts";
+import type { Session, Store } from "../store/open.ts";
 import {
   buryWorker,
   crashesMax,
   type LostAttempt,
   otherWorkers,
   readmitLost,
+  releaseStrays,
   ringForgotten,
+  waitingTenants,
 } from "../store/workers.ts";
 
 export type Recovery = {
   /** One look; cheap when this is the only worker. */
   sweep(): Promise<void>;
+  close(): Promise<void>;
 };
 
 const twiceApartMs = 300;
@@ -36,50 +40,71 @@ export function openRecovery(deps: {
   readonly home: string;
   readonly mine: () => readonly string[];
   readonly leaseSeconds: number;
+  /** Starts queued runs, and plans DAGs, that wait for a place which is there. */
+  readonly startForgotten: () => Promise<void>;
 }): Recovery {
   const freeSince = new Map<string, number>();
+  let session: Session | undefined;
   let unbrokenSince = performance.now();
-  let lastReconcile = 0;
+  let lastReconcile = Number.NEGATIVE_INFINITY;
+
+  /** A session that does nothing but last: when it ends, others of the same server may have ended with it. */
+  const watch = async (): Promise<void> => {
+    if (session?.isOpen() === true) return;
+    session = await deps.store.session();
+    unbrokenSince = performance.now();
+    freeSince.clear();
+  };
 
   return {
     async sweep() {
+      await watch();
       const now = performance.now();
-      try {
-        const others = await deps.store.system((tx) => otherWorkers(tx, deps.mine()));
-        for (const known of freeSince.keys())
-          if (!others.some((other) => other.worker === known && other.free))
-            freeSince.delete(known);
-        for (const other of others) {
-          const sameHome = other.home === deps.home;
-          if (other.free && !freeSince.has(other.worker)) freeSince.set(other.worker, now);
-          const seenFree = freeSince.get(other.worker);
-          const provenDead =
-            other.free &&
-            (sameHome ||
-              (seenFree !== undefined &&
-                now - seenFree >= twiceApartMs &&
-                now - unbrokenSince >= unbrokenMs));
-          const goneSilent = other.silent_s > deps.leaseSeconds * silentFactor;
-          if (provenDead || goneSilent) await bury(deps, other.worker);
-        }
-        if (now - lastReconcile > deps.leaseSeconds * 333) {
-          lastReconcile = now;
-          await handOn(deps, undefined, "lease");
-          const rung = await deps.store.system((tx) => ringForgotten(tx, 30));
-          if (rung > 0) metrics.repairs.labels("doorbell").inc(rung);
-        }
-      } catch (error) {
-        if (isAway(error)) {
-          unbrokenSince = performance.now();
-          freeSince.clear();
-        }
-        throw error;
+      const others = await deps.store.system((tx) => otherWorkers(tx, deps.mine()));
+      for (const known of freeSince.keys())
+        if (!others.some((other) => other.worker === known && other.free)) freeSince.delete(known);
+      for (const other of others) {
+        if (other.free && !freeSince.has(other.worker)) freeSince.set(other.worker, now);
+        const seenFree = freeSince.get(other.worker);
+        const provenDead =
+          other.free &&
+          (other.home === deps.home ||
+            (!other.lease_only &&
+              seenFree !== undefined &&
+              now - seenFree >= twiceApartMs &&
+              now - unbrokenSince >= unbrokenMs &&
+              session?.isOpen() === true));
+        const goneSilent = other.silent_s > deps.leaseSeconds * silentFactor;
+        if (provenDead || goneSilent) await bury(deps, other.worker);
+      }
+      if (now - lastReconcile > deps.leaseSeconds * 333) {
+        lastReconcile = now;
+        await reconcile(deps);
       }
     },
+    close: async () => session?.close(),
   };
 }
 
-type Deps = { readonly store: Store; readonly door: Door; readonly log: Logger };
+/** Everything that somebody owed and may have died before giving. In calm weather it finds nothing. */
+async function reconcile(deps: Deps): Promise<void> {
+  await handOn(deps, undefined, "lease");
+  const { store } = deps;
+  const freed = await store.system((tx) => releaseStrays(tx, 10));
+  if (freed > 0) metrics.repairs.labels("queue_pool").inc(freed);
+  const rung = await store.system((tx) => ringForgotten(tx, 30));
+  if (rung > 0) metrics.repairs.labels("doorbell").inc(rung);
+  for (const { tenant } of await store.system((tx) => waitingTenants(tx, 5)))
+    deps.door.admit(tenant);
+  await deps.startForgotten();
+}
+
+type Deps = {
+  readonly store: Store;
+  readonly door: Door;
+  readonly log: Logger;
+  readonly startForgotten: () => Promise<void>;
+};
 
 async function bury(deps: Deps, worker: string): Promise<void> {
   const moved = await handOn(deps, worker, "worker");

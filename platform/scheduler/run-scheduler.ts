@@ -12,8 +12,8 @@ import type { Door } from "../runs/advance-run.ts";
 import { type CreateDeps, startQueuedRuns } from "../runs/create-run.ts";
 import { isAway } from "../store/open.ts";
 import { takeTimers } from "../store/run-rows.ts";
-import { type DueTimer, dueTimers, nextDueMs } from "../store/timers.ts";
-import { createDueRuns, planSchedules } from "./create-due-runs.ts";
+import { type DueTimer, dueTimers, nextDueMs, postponeTimers } from "../store/timers.ts";
+import { createDueRuns, dagsWithPlaces, planFreed, planSchedules } from "./create-due-runs.ts";
 import { openRecovery } from "./recover.ts";
 
 export type Scheduler = {
@@ -38,7 +38,14 @@ const timersMax = 1_000;
 
 export function runScheduler(deps: SchedulerDeps): Scheduler {
   const { store, door, log } = deps;
-  const recovery = openRecovery({ ...deps, mine: deps.myWorkers });
+  const recovery = openRecovery({
+    ...deps,
+    mine: deps.myWorkers,
+    async startForgotten() {
+      if (await planFreed(deps)) wake();
+      for (const { tenant, dag_id } of await dagsWithPlaces(deps)) startQueued(tenant, dag_id);
+    },
+  });
   let stopped = false;
   let wakeUp: (() => void) | undefined;
   let woken = false;
@@ -46,11 +53,12 @@ export function runScheduler(deps: SchedulerDeps): Scheduler {
   const turn = async (): Promise<number> => {
     await fireTimers(deps);
     await planSchedules(deps);
-    const more = await createDueRuns(deps);
-    if (more) return 0;
+    const due = await createDueRuns(deps);
+    if (due === "more_may_be_due") return 0;
     const next = await store.system(nextDueMs);
-    // setTimeout of more than 24.8 days fires at once: never ask for a long wait.
-    return Math.min(sleepMaxMs, Math.max(0, Math.ceil(next ?? sleepMaxMs)));
+    // setTimeout of more than 24.8 days fires at once: never ask for a long wait. What failed is due still, and waits.
+    const soonest = due === "some_failed" ? 1_000 : 0;
+    return Math.min(sleepMaxMs, Math.max(soonest, Math.ceil(next ?? sleepMaxMs)));
   };
 
   const sleep = (ms: number): Promise<void> =>
@@ -101,32 +109,37 @@ export function runScheduler(deps: SchedulerDeps): Scheduler {
     woken = true;
     wakeUp?.();
   };
+  const startQueued = (tenant: TenantId, dagId: DagId): void => {
+    const name = `${tenant}/${dagId}`;
+    const before = starting.get(name) ?? Promise.resolve();
+    const mine = before
+      .then(() => startQueuedRuns(deps, tenant, dagId))
+      .then(() => planFreed(deps, { tenant, dag_id: dagId }))
+      .then(
+        (planned) => {
+          if (planned) wake();
+        },
+        (error: unknown) =>
+          log.warn(
+            { room: "scheduler", err: error, tenant, dag_id: dagId },
+            "cannot start queued runs",
+          ),
+      )
+      .finally(() => {
+        if (starting.get(name) === mine) starting.delete(name);
+      });
+    starting.set(name, mine);
+  };
   return {
     wake,
-    startQueued(tenant, dagId) {
-      const name = `${tenant}/${dagId}`;
-      const before = starting.get(name) ?? Promise.resolve();
-      const mine = before
-        .then(() => startQueuedRuns(deps, tenant, dagId))
-        .then(
-          () => undefined,
-          (error: unknown) =>
-            log.warn(
-              { room: "scheduler", err: error, tenant, dag_id: dagId },
-              "cannot start queued runs",
-            ),
-        )
-        .finally(() => {
-          if (starting.get(name) === mine) starting.delete(name);
-        });
-      starting.set(name, mine);
-    },
+    startQueued,
     async stop() {
       stopped = true;
       clearInterval(sweeper);
       wake();
       await running;
       await sweeping;
+      await recovery.close();
       await Promise.allSettled(starting.values());
       await door.settle();
     },
@@ -138,7 +151,20 @@ async function fireTimers(deps: SchedulerDeps): Promise<void> {
   for (;;) {
     const due = await deps.store.system((tx) => dueTimers(tx, timersMax));
     const byRun = Map.groupBy(due, (timer) => `${timer.tenant}/${timer.run}`);
-    await Promise.all([...byRun.values()].map((timers) => fire(deps.door, timers)));
+    const answers = await Promise.allSettled(
+      [...byRun.values()].map((timers) =>
+        fire(deps.door, timers).catch((error: unknown) => {
+          if (isAway(error)) throw error;
+          deps.log.error(
+            { room: "scheduler", err: error, tenant: timers[0]?.tenant, run: timers[0]?.run },
+            "a run cannot be advanced; its timers are tried again in a minute",
+          );
+          // One run that cannot go on must not stop the clock of all others.
+          return deps.store.system((tx) => postponeTimers(tx, timers, 60));
+        }),
+      ),
+    );
+    for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
     if (due.length < timersMax) return;
   }
 }
@@ -155,13 +181,15 @@ async function fire(door: Door, timers: readonly DueTimer[]): Promise<void> {
         (timer): RunEvent =>
           timer.kind === "run_timeout"
             ? { kind: "run_timed_out" }
-            : {
-                kind: "timer_fired",
-                task_id: timer.task_id,
-                map_index: timer.map_index,
-                try_number: timer.try_number,
-                timer: timer.kind as TimerKind | "deferral",
-              },
+            : timer.kind === "past"
+              ? { kind: "past_changed", task_ids: [timer.task_id] }
+              : {
+                  kind: "timer_fired",
+                  task_id: timer.task_id,
+                  map_index: timer.map_index,
+                  try_number: timer.try_number,
+                  timer: timer.kind as TimerKind | "deferral",
+                },
       );
     },
   });

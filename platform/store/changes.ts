@@ -18,18 +18,21 @@ export type Change = {
 /**
  * Rows of transactions from `cursor` on, and the cursor to ask with next: the oldest transaction that was
  * still open. Rows come again until that one has ended, so a reader drops by `seq` what it has seen; in turn
- * no row is ever missed, however long a transaction takes.
+ * no row is ever missed, however long a transaction takes. A long answer comes in pages: the next one after the last
+ * `seq`; the cursor to go on with afterwards is that of the first page.
  */
 export async function readChanges(
   tx: Tx,
   cursor: string,
+  afterSeq: string,
   limit: number,
 ): Promise<{ readonly changes: readonly Change[]; readonly next: string }> {
+  // Before the rows: what is open now is read again, what commits in between as well.
   const [snapshot] = await tx<{ xmin: string }[]>`
     select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`;
   const changes = await tx<Change[]>`
     select seq, tenant, at, dag_id, run_id, task_id, map_index, try_number, from_state, to_state
-      from airlock.change where xid >= ${cursor}::text::xid8 order by seq limit ${limit}`;
+      from airlock.change where xid >= ${cursor}::text::xid8 and seq > ${afterSeq} order by seq limit ${limit}`;
   return { changes, next: snapshot?.xmin ?? cursor };
 }
 

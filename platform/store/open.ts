@@ -6,8 +6,21 @@
 import postgres from "postgres";
 import type { TenantId } from "../model/ids.ts";
 
+type SqlTag = {
+  /** A name, or a list of values, to put into a statement. */
+  (
+    part: string | (readonly string[] & { raw?: never }),
+  ): postgres.Helper<string | readonly string[]>;
+  <T extends readonly (object | undefined)[] = postgres.Row[]>(
+    template: TemplateStringsArray,
+    ...parameters: readonly postgres.ParameterOrFragment<never>[]
+  ): postgres.PendingQuery<T>;
+};
+
 /** A transaction in progress. Statements are sent at once and pipelined: await only what the next one needs. */
-export type Tx = postgres.ReservedSql & {
+export type Tx = SqlTag & {
+  /** For constant text, such as a list of columns. */
+  unsafe(text: string): postgres.PendingQuery<postgres.Row[]>;
   /** Send it together with COMMIT, in one round trip. Its rows come back when the transaction has ended well. */
   readonly last: <T extends readonly (object | undefined)[]>(
     query: postgres.PendingQuery<T>,
@@ -15,7 +28,7 @@ export type Tx = postgres.ReservedSql & {
 };
 
 /** What builds a statement: a transaction's own, or the one that `once` hands out. */
-export type Sql = postgres.ReservedSql;
+export type Sql = SqlTag;
 
 export type Store = {
   tx<T>(tenant: TenantId, work: (tx: Tx) => Promise<T>): Promise<T>;
@@ -34,8 +47,12 @@ export type Store = {
   close(): Promise<void>;
 };
 
+/** Ends with its connection: it never comes back as another one. */
 export type Session = {
   readonly sql: postgres.Sql;
+  /** Resolves when the connection is gone, by whatever hand; `close` is one. */
+  readonly lost: Promise<undefined>;
+  isOpen(): boolean;
   close(): Promise<void>;
 };
 
@@ -53,31 +70,42 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     connection,
     connect_timeout: 10,
     max_lifetime: null,
-    // Not `fetch_types: false`: with it, reserve() on a connection that is just opened never resolves (3.4.9).
   };
-  const sql = postgres(url, { ...settings, max: options.connectionsMax ?? 10, idle_timeout: 60 });
+  const lines = openLines(url, { ...settings, idle_timeout: 60 }, options.connectionsMax ?? 10);
+  const bell = postgres(url, { ...settings, max: 1, idle_timeout: 60 });
   const sessions = new Set<postgres.Sql>();
   return {
-    tx: (tenant, work) => withRetry(() => transact(sql, "airlock_app", tenant, work)),
-    system: (work) => withRetry(() => transact(sql, "airlock_system", "", work)),
-    once: (tenant, statement) => withRetry(() => sendWhole(sql, tenant, statement)),
+    tx: (tenant, work) => withRetry(() => transact(lines, "airlock_app", tenant, work)),
+    system: (work) => withRetry(() => transact(lines, "airlock_system", "", work)),
+    once: (tenant, statement) => withRetry(() => sendWhole(lines, tenant, statement)),
     async listen(channel, onNotify, onListen) {
-      await sql.listen(channel, onNotify, onListen);
+      await bell.listen(channel, onNotify, onListen);
     },
     async notify(channel, payload) {
-      await sql`select set_config('synchronous_commit', 'off', true), pg_notify(${channel}, ${payload})`;
+      await bell`select set_config('synchronous_commit', 'off', true), pg_notify(${channel}, ${payload})`;
     },
     async session() {
+      const lost = Promise.withResolvers<undefined>();
+      let ended = false;
       const own = postgres(url, {
         ...settings,
         max: 1,
         idle_timeout: 0,
         connection: { ...connection, idle_in_transaction_session_timeout: 0 },
+        onclose() {
+          // A client that came back by itself would be another session, without this one's locks.
+          ended = true;
+          sessions.delete(own);
+          void own.end({ timeout: 0 });
+          lost.resolve(undefined);
+        },
       });
-      await own`select 1`;
       sessions.add(own);
+      await own`select 1`;
       return {
         sql: own,
+        lost: lost.promise,
+        isOpen: () => !ended,
         async close() {
           sessions.delete(own);
           await own.end({ timeout: 1 });
@@ -86,62 +114,168 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     },
     async close() {
       await Promise.all([...sessions].map((own) => own.end({ timeout: 1 })));
-      await sql.end({ timeout: 5 });
+      await Promise.all([lines.close(), bell.end({ timeout: 5 })]);
     },
   };
 }
 
+/** One connection for its whole life. Closed is for ever: nothing sent to it later can run. */
+type Line = { readonly sql: postgres.Sql; isOpen: boolean };
+type Lines = { take(): Promise<Line>; give(line: Line): void; close(): Promise<void> };
+
+/**
+ * A pool of our own, of single-connection clients. The driver's own pool puts a new connection behind the handle of one
+ * that was cut: what the cut transaction still sends (its ROLLBACK, say) would then run inside another
+ * transaction, of another tenant, or on its own as the owner.
+ */
+function openLines(
+  url: string,
+  settings: postgres.Options<Record<string, never>>,
+  linesMax: number,
+): Lines {
+  const idle: Line[] = [];
+  const all = new Set<Line>();
+  const waiting: { resolve(line: Line): void; reject(error: unknown): void }[] = [];
+  let opening = 0;
+  let closing = false;
+
+  const connect = async (): Promise<Line> => {
+    opening += 1;
+    const sql = postgres(url, {
+      ...settings,
+      max: 1,
+      // What the driver holds back beyond this it would send over a new connection when this one is cut.
+      max_pipeline: 100_000,
+      onclose: () => drop(line),
+    } as postgres.Options<Record<string, never>>);
+    const line: Line = { sql, isOpen: true };
+    try {
+      // First a connection, then statements: those sent to one that is not there yet would run one by one, later.
+      await sql`select 1`;
+      if (!line.isOpen) throw new ConnectionLost();
+      all.add(line);
+      return line;
+    } catch (error) {
+      drop(line);
+      throw error;
+    } finally {
+      opening -= 1;
+    }
+  };
+  const drop = (line: Line): void => {
+    if (!line.isOpen) return;
+    line.isOpen = false;
+    all.delete(line);
+    const at = idle.indexOf(line);
+    if (at >= 0) idle.splice(at, 1);
+    void line.sql.end({ timeout: 0 });
+    serve();
+  };
+  /** Somebody waits and there is room for a connection: it is theirs. */
+  const serve = (): void => {
+    if (all.size + opening >= linesMax) return;
+    const next = waiting.shift();
+    if (next === undefined) return;
+    connect()
+      .then(
+        (line) => next.resolve(line),
+        (error: unknown) => next.reject(error),
+      )
+      .finally(serve);
+  };
+  return {
+    async take() {
+      if (closing) throw new ConnectionLost();
+      const line = idle.pop();
+      if (line !== undefined) return line;
+      return new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
+        serve();
+      });
+    },
+    give(line) {
+      if (!line.isOpen) return;
+      const next = waiting.shift();
+      if (next !== undefined) next.resolve(line);
+      else idle.push(line);
+    },
+    async close() {
+      closing = true;
+      for (const entry of waiting.splice(0)) entry.reject(new ConnectionLost());
+      await Promise.all([...all].map((line) => line.sql.end({ timeout: 5 })));
+    },
+  };
+}
+
+/** Nobody knows whether what was under way was committed. */
+class ConnectionLost extends Error {
+  readonly code = "CONNECTION_CLOSED";
+  constructor() {
+    super("The connection to the database was lost.");
+  }
+}
+
 async function transact<T>(
-  sql: postgres.Sql,
+  lines: Lines,
   role: "airlock_app" | "airlock_system",
   tenant: string,
   work: (tx: Tx) => Promise<T>,
 ): Promise<T> {
-  const connection = await sql.reserve();
+  const line = await lines.take();
+  const { sql } = line;
   const lasts: Promise<unknown>[] = [];
   try {
     // Not awaited: the first statements of `work` travel with these in one round trip.
     const opened = Promise.all([
-      connection`begin`.execute(),
-      connection`select set_config('role', ${role}, true), set_config('airlock.tenant', ${tenant}, true)`.execute(),
+      sql`begin`.execute(),
+      sql`select set_config('role', ${role}, true), set_config('airlock.tenant', ${tenant}, true)`.execute(),
     ]);
     opened.catch(() => undefined);
-    const tx = Object.assign(connection, {
-      last: <R extends readonly (object | undefined)[]>(query: postgres.PendingQuery<R>) => {
-        const sent = query.execute() as Promise<postgres.RowList<R>>;
-        sent.catch(() => undefined);
-        lasts.push(sent);
-        return sent;
-      },
-    }) as Tx;
-    const result = await work(tx);
+    const send = (
+      template: TemplateStringsArray,
+      ...parameters: readonly postgres.ParameterOrFragment<never>[]
+    ) => {
+      if (!line.isOpen) throw new ConnectionLost();
+      return sql(template, ...parameters);
+    };
+    const last = <R extends readonly (object | undefined)[]>(query: postgres.PendingQuery<R>) => {
+      const sent = query.execute() as Promise<postgres.RowList<R>>;
+      sent.catch(() => undefined);
+      lasts.push(sent);
+      return sent;
+    };
+    const result = await work(
+      Object.assign(send, { unsafe: (text: string) => sql.unsafe(text), last }) as unknown as Tx,
+    );
     await opened;
-    const commit = connection`commit`.execute();
+    if (!line.isOpen) throw new ConnectionLost();
+    const commit = sql`commit`.execute();
     await Promise.all([...lasts, commit]);
     // A failed statement in a pipeline makes COMMIT succeed with this tag, and nothing was written.
     if ((await commit).command === "ROLLBACK")
       throw new Error("The transaction was rolled back at commit.");
     return result;
   } catch (error) {
-    await connection`rollback`.catch(() => undefined);
+    if (line.isOpen) await sql`rollback`.catch(() => undefined);
     throw error;
   } finally {
-    connection.release();
+    lines.give(line);
   }
 }
 
 async function sendWhole<T extends readonly (object | undefined)[]>(
-  sql: postgres.Sql,
+  lines: Lines,
   tenant: string,
   statement: (sql: Sql) => postgres.PendingQuery<T>,
 ): Promise<postgres.RowList<T>> {
-  const connection = await sql.reserve();
+  const line = await lines.take();
+  const { sql } = line;
   try {
-    const opened = connection`begin`.execute();
+    const opened = sql`begin`.execute();
     const fenced =
-      connection`select set_config('role', 'airlock_app', true), set_config('airlock.tenant', ${tenant}, true)`.execute();
-    const answer = statement(connection).execute() as Promise<postgres.RowList<T>>;
-    const commit = connection`commit`.execute();
+      sql`select set_config('role', 'airlock_app', true), set_config('airlock.tenant', ${tenant}, true)`.execute();
+    const answer = statement(sql as unknown as Sql).execute() as Promise<postgres.RowList<T>>;
+    const commit = sql`commit`.execute();
     const sent = [opened, fenced, answer, commit];
     for (const part of sent) part.catch(() => undefined);
     await Promise.all(sent);
@@ -149,10 +283,10 @@ async function sendWhole<T extends readonly (object | undefined)[]>(
       throw new Error("The transaction was rolled back at commit.");
     return await answer;
   } catch (error) {
-    await connection`rollback`.catch(() => undefined);
+    if (line.isOpen) await sql`rollback`.catch(() => undefined);
     throw error;
   } finally {
-    connection.release();
+    lines.give(line);
   }
 }
 

@@ -89,11 +89,12 @@ export async function loadRows(
   tenant: string,
   run: RunKey,
   need: RunNeed,
+  past: PastRule,
 ): Promise<LoadedRows> {
   const all = need.everything;
   const keys = JSON.stringify(need.instances);
   const counterKeys = JSON.stringify(need.counters);
-  const [instances, counters, skips, lengths, past] = await Promise.all([
+  const [instances, counters, skips, lengths, before] = await Promise.all([
     all || need.instances.length > 0 || need.tasks.length > 0
       ? tx<InstanceRow[]>`
           select task_id, map_index, state, try_number, max_tries from airlock.task_instance
@@ -122,18 +123,26 @@ export async function loadRows(
           select kind, name, length from airlock.mapped_length
            where tenant = ${tenant} and run = ${run} and (${all} or name = any(${need.lengths as string[]}))`
       : [],
-    need.past.length > 0 ? loadPast(tx, tenant, run, need.past) : [],
+    need.past.length > 0 ? loadPast(tx, tenant, run, need.past, past) : [],
   ]);
-  return { instances, counters, skips, lengths, past };
+  return { instances, counters, skips, lengths, past: before };
 }
 
-/** For depends_on_past: how these tasks stand in the run before this one (latest earlier by logical date, backfills and manual runs included). */
+/** What the DAG says about the run before: which one that is, and what wait_for_downstream looks at in it. */
+export type PastRule = {
+  readonly catchup: boolean;
+  readonly downstreamOf: (task: TaskId) => readonly TaskId[];
+};
+
+/** For depends_on_past: how these tasks stand in the run before this one, as Airflow picks it: see `PastRow`. */
 async function loadPast(
   tx: Tx,
   tenant: string,
   run: RunKey,
   tasks: readonly TaskId[],
+  rule: PastRule,
 ): Promise<PastRow[]> {
+  const asked = tasks.map((task) => ({ task_id: task, downstream: rule.downstreamOf(task) }));
   const rows = await tx<
     {
       task_id: TaskId;
@@ -146,12 +155,15 @@ async function loadPast(
     before as (
       select p.run from airlock.dag_run p, me
        where p.tenant = ${tenant} and p.dag_id = me.dag_id and coalesce(p.logical_date, p.run_after) < me.at
+         and (not ${rule.catchup} or p.run_type <> 'manual')
        order by coalesce(p.logical_date, p.run_after) desc limit 1)
     select t.task_id, exists (select from before) as has_previous,
            (select array_agg(i.state) from airlock.task_instance i, before
              where i.tenant = ${tenant} and i.run = before.run and i.task_id = t.task_id) as states,
-           null::text[] as downstream
-      from unnest(${tasks as TaskId[]}::text[]) t(task_id)`;
+           (select array_agg(i.state) from airlock.task_instance i, before
+             where i.tenant = ${tenant} and i.run = before.run
+               and i.task_id in (select json_array_elements_text(t.downstream))) as downstream
+      from json_to_recordset(${JSON.stringify(asked)}::text::json) as t(task_id text, downstream json)`;
   return rows.map((row) => ({
     task_id: row.task_id,
     first: !row.has_previous,
@@ -285,7 +297,7 @@ export const createInstances = (
 ) => tx`
   insert into airlock.task_instance (tenant, run, dag_id, order_at, task_id, map_index, id, state, try_number, max_tries,
          pool, pool_slots, queue, priority_weight, max_per_dag, max_per_run, operator, scheduled_at, queued_at, started_at, ended_at)
-  select ${tenant}::text, ${run}::bigint, r.dag_id, coalesce(r.logical_date, r.run_after), n.task_id, n.map_index, n.id, n.state, n.try_number,
+  select ${tenant}::text, ${run}::bigint, r.dag_id, coalesce(r.logical_date, 'infinity'), n.task_id, n.map_index, n.id, n.state, n.try_number,
          n.max_tries, n.pool, n.pool_slots, n.queue, n.priority_weight, n.max_per_dag, n.max_per_run, n.operator,
          case when n.state in ('scheduled', 'running') then clock_timestamp() end,
          case when n.state = 'running' then clock_timestamp() end,
@@ -341,6 +353,20 @@ export const writeTimers = (tx: Tx, tenant: string, run: RunKey, rows: readonly 
       as t(task_id text, map_index int, kind text, try_number int, due_ms float8)
   on conflict (tenant, run, task_id, map_index, kind) do update
      set due_at = excluded.due_at, try_number = excluded.try_number`;
+
+/**
+ * Tasks of later runs may have waited for how they ended here (depends_on_past): due at once, so that the scheduler
+ * looks at them under those runs' own locks. As many as max_active_runs lets run.
+ */
+export const wakeLaterRuns = (tx: Tx, tenant: string, run: RunKey, tasks: readonly TaskId[]) => tx`
+  insert into airlock.timer (tenant, run, task_id, map_index, kind, due_at)
+  select ${tenant}::text, r.run, t.task_id, -1, 'past', clock_timestamp()
+    from airlock.dag_run me
+    join airlock.dag_run r on r.tenant = me.tenant and r.dag_id = me.dag_id and r.state = 'running'
+     and coalesce(r.logical_date, r.run_after) > coalesce(me.logical_date, me.run_after)
+    cross join unnest(${tasks as TaskId[]}::text[]) t(task_id)
+   where me.tenant = ${tenant} and me.run = ${run}
+  on conflict do nothing`;
 
 /** Takes due timers of this run; what is not here any more must not fire. */
 export const takeTimers = (
@@ -523,10 +549,11 @@ export type ContinuationRows = {
   readonly weight: number;
   readonly own_admitted: number;
   readonly others_least: number | null;
-  /** The instance of this tenant that is first in Airflow's order of all that wait for a limit. */
+  /** The first in Airflow's order of all that wait for the same pool, DAG or, where it is full, tenant quota. */
   readonly first_waiting: {
     readonly priority_weight: number;
-    readonly order_ms: number;
+    /** null: its run has no logical date. */
+    readonly order_ms: number | null;
     readonly map_index: number;
   } | null;
   readonly pool_open: number | null;
@@ -552,8 +579,14 @@ export const continuationFacts = (
     join airlock.pool p on p.tenant = t.tenant and p.pool = ${pool}
     cross join airlock.continuation_facts(${tenant}, ${queue}) f
     left join lateral (
-      select json_build_object('priority_weight', priority_weight, 'order_ms', floor(extract(epoch from order_at) * 1000), 'map_index', map_index) as first_waiting
-        from airlock.task_instance
-       where tenant = ${tenant} and state = 'scheduled'
-       order by priority_weight desc, order_at, run, map_index limit 1) w on true
+      select json_build_object('priority_weight', h.priority_weight, 'map_index', h.map_index,
+               'order_ms', case when isfinite(h.order_at) then floor(extract(epoch from h.order_at) * 1000) end) as first_waiting
+        from airlock.waiting_lanes(${tenant}) l
+        cross join lateral (
+          select i.pool, i.dag_id, i.priority_weight, i.order_at, i.map_index from airlock.task_instance i
+           where i.tenant = ${tenant} and i.run = l.run and i.lane = l.lane and i.state = 'scheduled'
+           order by i.priority_weight desc, i.order_at, i.map_index, i.task_id collate "C" limit 1) h
+        join airlock.dag hd on hd.tenant = ${tenant} and hd.dag_id = h.dag_id and not hd.is_paused
+       where h.pool = ${pool} or h.dag_id = ${dagId} or f.in_flight >= t.max_running
+       order by h.priority_weight desc, h.order_at, h.map_index limit 1) w on true
    where t.tenant = ${tenant}`;

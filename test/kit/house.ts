@@ -63,15 +63,11 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
         ];
   const [program = process.execPath, ...before] = [...as, process.execPath];
   if (options.user !== undefined) env["HOME"] = home;
-  const child: ChildProcess = spawn(
-    program,
-    [...before, join(root, "bin/airlock.mjs"), "up"],
-    {
-      cwd: root,
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
+  const child: ChildProcess = spawn(program, [...before, join(root, "bin/airlock.mjs"), "up"], {
+    cwd: root,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let printed = "";
   child.stdout?.on("data", (data: Buffer) => {
     printed += data.toString();

@@ -113,7 +113,7 @@ create table airlock.task_instance (
   max_per_dag     int,                                    -- max_active_tis_per_dag
   max_per_run     int,                                    -- max_active_tis_per_dagrun
   operator        text not null,
-  order_at        timestamptz not null,                   -- logical date of the run, for Airflow's queue order
+  order_at        timestamptz not null,                   -- logical date of the run, for Airflow's queue order; infinity: it has none
   scheduled_at    timestamptz,
   queued_at       timestamptz,
   started_at      timestamptz,
@@ -124,11 +124,16 @@ create table airlock.task_instance (
   rendered_map_index text,
   note            text,
   reason          text,
+  -- instances of one run that the same limits bind: full or open as a whole (see airlock.admit)
+  lane            text not null generated always as (
+                    pool_slots || ' ' || case when max_per_dag is null and max_per_run is null then '' else task_id end || ' ' || pool) stored,
   primary key (tenant, run, task_id, map_index),
   foreign key (tenant, run) references airlock.dag_run on delete cascade
 );
--- Admission's order; only what waits is in it.
-create index task_instance_waiting on airlock.task_instance (tenant, priority_weight desc, order_at, run, map_index) where state = 'scheduled';
+-- Admission's order within a lane; only what waits is in it.
+create index task_instance_waiting on airlock.task_instance
+  (tenant, run, lane, priority_weight desc, order_at, map_index, task_id collate "C") where state = 'scheduled';
+create index task_instance_deferred on airlock.task_instance (tenant, pool) where state = 'deferred';
 create index task_instance_open on airlock.task_instance (tenant, dag_id, task_id) where state in ('queued', 'running');
 create unique index task_instance_id on airlock.task_instance (tenant, id);
 select airlock.fence_tenant('airlock.task_instance');
@@ -212,7 +217,8 @@ create table airlock.attempt (
 );
 create index attempt_of_task on airlock.attempt (tenant, run, task_id, map_index, try_number);
 create index attempt_of_worker on airlock.attempt (worker) where state = 'running';
-create index attempt_admitted on airlock.attempt (admitted_at) where state = 'admitted';
+create index attempt_admitted on airlock.attempt (queue, tenant) where state = 'admitted';
+create index attempt_leased on airlock.attempt (lease_until) where state = 'running';
 create unique index attempt_open on airlock.attempt (tenant, run, task_id, map_index) where state in ('admitted', 'running');
 select airlock.fence_tenant('airlock.attempt');
 
@@ -250,7 +256,7 @@ create table airlock.timer (
   task_id   text not null,                                -- '' for the run itself
   map_index int not null,
   try_number int not null default 0,
-  kind      text not null check (kind in ('retry', 'reschedule', 'run_timeout', 'deferral')),
+  kind      text not null check (kind in ('retry', 'reschedule', 'run_timeout', 'deferral', 'past')),
   due_at    timestamptz not null,
   primary key (tenant, run, task_id, map_index, kind),
   foreign key (tenant, run) references airlock.dag_run on delete cascade
@@ -342,22 +348,27 @@ create table airlock.worker (
   queues      text[] not null,
   slots       int not null,
   draining    boolean not null default false,
+  -- it lost its lock session and lives: a free lock says nothing about it any more, its leases do
+  lease_only  boolean not null default false,
   started_at  timestamptz not null default clock_timestamp(),
   beat_at     timestamptz not null default clock_timestamp()
 );
 -- No tenant: only the system role sees it.
 alter table airlock.worker enable row level security;
 alter table airlock.worker force row level security;
-create policy system_only on airlock.worker to airlock_system using (true) with check (true);
+do $$ begin
+  execute format('create policy system_only on airlock.worker to airlock_system, %I using (true) with check (true)', current_user);
+end $$;
 
 -- The doorbell: one call for a batch of jobs [{"t": tenant, "a": attempt, "q": queue, "p": priority}].
--- Runs as the owner, since the queue's tables let nobody else in. Job key = attempt, so a second ring replaces the first.
+-- Runs as the owner, since the queue's tables let nobody else in; a tenant rings for itself alone. Job key = attempt, so a second ring replaces the first.
 create function airlock.ring(jobs json) returns int language sql security definer set search_path = pg_catalog, airlock as $$
   select count(*)::int from graphile_worker.add_jobs((
     select array_agg((
         'run:' || (j ->> 'q'), json_build_object('t', j ->> 't', 'a', j ->> 'a'), null, null, 25::smallint,
         'a:' || (j ->> 'a'), (j ->> 'p')::smallint, null)::graphile_worker.job_spec)
-      from json_array_elements(jobs) j))
+      from json_array_elements(jobs) j
+     where airlock.current_tenant() is null or j ->> 't' = airlock.current_tenant()))
 $$;
 revoke execute on function airlock.ring(json) from public;
 grant execute on function airlock.ring(json) to airlock_app, airlock_system;
@@ -382,6 +393,18 @@ begin
 end $$;
 revoke execute on function airlock.release_pool(text) from public;
 grant execute on function airlock.release_pool(text) to airlock_system;
+
+-- Jobs that a pool nobody knows holds: its process, or the runner inside it, is gone. Nobody else would free them
+-- for four hours.
+create function airlock.release_strays(older interval) returns int
+  language sql security definer set search_path = pg_catalog, airlock as $$
+  select coalesce(sum(airlock.release_pool(j.locked_by)), 0)::int
+    from (select distinct locked_by from graphile_worker.jobs
+           where locked_by is not null and locked_at < clock_timestamp() - older) j
+   where not exists (select from airlock.worker w where w.queue_pool = j.locked_by)
+$$;
+revoke execute on function airlock.release_strays(interval) from public;
+grant execute on function airlock.release_strays(interval) to airlock_system;
 
 -- Attempts that were admitted a while ago and have no job that would bring them to a worker.
 create function airlock.forgotten(older interval) returns table (tenant text, attempt uuid, queue text)
