@@ -58,11 +58,20 @@ export type HeldHome = {
   release(): void;
 };
 
-/** Takes the home for this process. Throws with the name of the holder if somebody else has it. */
-export async function holdHome(folder: string): Promise<HeldHome> {
+/**
+ * Takes the home for these roles of this process. Throws with the name of the holder if another process has one
+ * of them on it: processes of different roles share a home, and with it repositories and checkouts.
+ */
+export async function holdHome(folder: string, roles: readonly string[]): Promise<HeldHome> {
   mkdirSync(folder, { recursive: true });
   chmodSync(folder, 0o711); // tenants' and Postgres' users pass through; they cannot list
-  const lock = await takeLock(folder);
+  const locks: Server[] = [];
+  try {
+    for (const role of roles) locks.push(await takeLock(folder, role));
+  } catch (error) {
+    for (const lock of locks) lock.close();
+    throw error;
+  }
   const file = join(folder, "server.json");
   return {
     folder,
@@ -72,20 +81,20 @@ export async function holdHome(folder: string): Promise<HeldHome> {
       renameSync(part, file);
     },
     release() {
-      rmSync(file, { force: true });
-      lock.close();
+      if (roles.includes("server")) rmSync(file, { force: true });
+      for (const lock of locks) lock.close();
     },
   };
 }
 
-function takeLock(folder: string): Promise<Server> {
+function takeLock(folder: string, role: string): Promise<Server> {
   const name = createHash("sha256").update(realpathSync(folder)).digest("hex").slice(0, 32);
   return new Promise((done, fail) => {
     const server = createServer((socket) => socket.destroy());
     server.once("error", (error: NodeJS.ErrnoException) => {
       fail(error.code === "EADDRINUSE" ? new Error(describeHolder(folder)) : error);
     });
-    server.listen(`\0airlock-home-${name}`, () => done(server));
+    server.listen(`\0airlock-home-${name}-${role}`, () => done(server));
     server.unref();
   });
 }

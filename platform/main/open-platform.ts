@@ -45,6 +45,7 @@ import { deriveKeys, openPlatformKeys } from "../secrets/platform-keys.ts";
 import { loadRules, policyVersion } from "../store/grants.ts";
 import { migrate } from "../store/migrate.ts";
 import { openStore, type Store } from "../store/open.ts";
+import { wantSync } from "../store/repositories.ts";
 import { beatRole, readRoleBeats } from "../store/role-beats.ts";
 import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
@@ -132,12 +133,16 @@ async function openParts(
   const has = (role: Role): boolean => roles.includes(role);
 
   progress("home");
-  const home: HeldHome = await holdHome(settings.home);
+  const home: HeldHome = await holdHome(settings.home, roles);
   closers.push(() => home.release());
   const tracing = await startTracing(version);
   if (tracing !== undefined) closers.push(() => tracing.close());
 
   progress("Postgres");
+  if (settings.databaseUrl === undefined && roles.length < allRoles.length)
+    throw new Error(
+      "A single role needs DATABASE_URL: the embedded Postgres lives and ends with the one process of `airlock up`.",
+    );
   const database = await openDatabase(settings, home.folder);
   closers.push(() => database.stop());
   progress("migrations");
@@ -283,7 +288,8 @@ async function openParts(
     scheduler = runScheduler({
       ...create,
       log,
-      home: home.folder,
+      // Only who holds the worker's lock on this home knows that another worker row of it is of a process that is gone.
+      home: has("worker") ? home.folder : "",
       myWorkers: () => executor?.workers() ?? [],
       leaseSeconds: settings.leaseSeconds,
     });
@@ -391,6 +397,15 @@ async function openParts(
   let port = settings.port;
   if (has("server")) {
     progress("listening");
+    // The sync role is another process: it is asked by a row, and its answer is read from the deploy's row.
+    const elsewhere: Syncs = {
+      async now(tenant, repository) {
+        await store.tx(tenant, (tx) => wantSync(tx, tenant, repository, "push"));
+        return { kind: "not_mine", lines: [] };
+      },
+      wake: () => undefined,
+      close: () => Promise.resolve(),
+    };
     const authorizeGit = openGitDoor({ store, authorizer, signIn: api.signIn });
     const http: Server = createHttpServer({
       api,
@@ -398,9 +413,7 @@ async function openParts(
         root: folders.hosted,
         authorize: (request) => authorizeGit(request, ip),
         pushed: ({ tenant, repository, refs, signal }) =>
-          syncs === undefined
-            ? oneLine("stored; the sync role runs in another process")
-            : answerPush({ tenant, repository, refs, signal }, syncs, syncDeps),
+          answerPush({ tenant, repository, refs, signal }, syncs ?? elsewhere, syncDeps),
       }),
       webhook: (request) =>
         receiveWebhook(request, {
@@ -445,12 +458,13 @@ async function openParts(
   server.url =
     settings.publicUrl ??
     `http://${settings.host === "127.0.0.1" ? "localhost" : settings.host}:${port}`;
-  home.publish({
-    url: server.url,
-    pid: process.pid,
-    started_at: new Date().toISOString(),
-    version,
-  });
+  if (has("server"))
+    home.publish({
+      url: server.url,
+      pid: process.pid,
+      started_at: new Date().toISOString(),
+      version,
+    });
 
   return {
     url: server.url,
@@ -539,10 +553,6 @@ const readLimits = (stored: unknown): GuestLimits => ({
   ...defaultLimits,
   ...(isObject(stored) ? (stored as Partial<GuestLimits>) : {}),
 });
-
-async function* oneLine(line: string): AsyncGenerator<string> {
-  yield line;
-}
 
 async function readHealth(store: Store, warnings: readonly string[]): Promise<HealthFacts> {
   try {

@@ -31,8 +31,9 @@ export async function up(options: UpOptions = {}): Promise<void> {
   const stopped = stopOnSignal(platform);
   try {
     const wanted = env["AIRLOCK_ADMIN_PASSWORD"];
-    const password = await ensureAdmin(platform, wanted);
-    await ensureLocalProfile(platform);
+    const serves = settings.roles.includes("server");
+    const password = serves ? await ensureAdmin(platform, wanted) : undefined;
+    if (serves) await ensureLocalProfile(platform);
     const wantsExamples =
       env["AIRLOCK_EXAMPLES"] === undefined
         ? options.examples === true
@@ -181,8 +182,13 @@ function welcome(
   const say = (line: string): boolean => process.stdout.write(`${line}\n`);
   for (const warning of platform.warnings) say(`! ${warning}`);
   say("");
+  const took = `in ${(about.ms / 1000).toFixed(1)} s`;
+  if (!about.roles.includes("server")) {
+    say(`Airlock (${about.roles.join(", ")}) is ready ${took}; state in ${platform.home}`);
+    return;
+  }
   say(
-    `Airlock is ready in ${(about.ms / 1000).toFixed(1)} s at ${platform.url} (${about.roles.join(", ")}; state in ${platform.home})`,
+    `Airlock is ready ${took} at ${platform.url} (${about.roles.join(", ")}; state in ${platform.home})`,
   );
   if (about.password !== undefined)
     say(

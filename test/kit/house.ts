@@ -33,6 +33,8 @@ export type HouseOptions = {
   readonly examples?: boolean;
   readonly env?: NodeJS.ProcessEnv;
   readonly readyMs?: number;
+  /** A single role instead of all of them; needs DATABASE_URL in `env`. */
+  readonly role?: "server" | "scheduler" | "worker" | "sync";
   /** Run as this user (root only). */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 };
@@ -63,11 +65,15 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
         ];
   const [program = process.execPath, ...before] = [...as, process.execPath];
   if (options.user !== undefined) env["HOME"] = home;
-  const child: ChildProcess = spawn(program, [...before, join(root, "bin/airlock.mjs"), "up"], {
-    cwd: root,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child: ChildProcess = spawn(
+    program,
+    [...before, join(root, "bin/airlock.mjs"), options.role ?? "up"],
+    {
+      cwd: root,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   let printed = "";
   child.stdout?.on("data", (data: Buffer) => {
     printed += data.toString();
@@ -126,8 +132,8 @@ async function readyUrl(
     code = c;
   });
   for (const until = Date.now() + ms; Date.now() < until; ) {
-    const found = /Airlock is ready in [\d.]+ s at (\S+)/.exec(printed());
-    if (found?.[1] !== undefined) return found[1];
+    const found = /Airlock(?: \(\w+\))? is ready in [\d.]+ s(?: at (\S+))?/.exec(printed());
+    if (found !== null) return found[1] ?? "";
     if (code !== undefined) break;
     await pause(20);
   }
