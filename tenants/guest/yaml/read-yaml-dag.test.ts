@@ -249,6 +249,18 @@ describe("a hostile file costs little and is refused", () => {
     expect(performance.now() - started).toBeLessThan(5000);
   });
 
+  test("one slip in a large file is told in a few problems, the same one once", () => {
+    const many = Array.from({ length: 20 }, (_, i) => `  t${i}: { type: empty, needs: first }`);
+    const misnamed = lines(["id: a", "tasks:", "  frist: { type: empty }", ...many].join("\n"));
+    expect(misnamed).toEqual([
+      '4:29 there is no task or group "first" | Did you mean `frist`? The same on line 5, 6, 7 and 16 more.',
+    ]);
+    const cut = lines(["id: a", "tasks: #", "  #", "---", ...many].join("\n"));
+    expect(cut).toHaveLength(3);
+    expect(cut[0]).toContain("2:8 tasks must be a mapping, not nothing");
+    expect(cut[2]).toMatch(/\d+ further problems may come from the ones told here\.$/);
+  });
+
   test("ten thousand tasks in a line are read within seconds", () => {
     const started = performance.now();
     const text = `id: a\ntasks:\n  t0: {type: empty}\n${Array.from({ length: 9_999 }, (_, i) => `  t${i + 1}: {type: empty, needs: t${i}}`).join("\n")}\n`;

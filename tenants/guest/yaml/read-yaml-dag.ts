@@ -37,6 +37,8 @@ const aliasesMax = 1000;
 const nodesMax = 200_000;
 const depthMax = 32;
 const problemsMax = 50;
+const handful = 5;
+const handfulTold = 3;
 const payloadBytesMax = 64 * 1024;
 
 /** `root`: real path of the bundle; `path`: the file's, relative to it. */
@@ -140,8 +142,45 @@ function readDocuments(text: string, find: (name: string) => string | undefined)
     dags.length === 0 && problems.length === 0
       ? [{ message: "this file declares no DAG", hint: "Give it an `id` and `tasks`." }]
       : [];
-  return { dags, problems: problems.slice(0, problemsMax), warnings };
+  return { dags, problems: firstOf(problems), warnings };
 }
+
+/**
+ * One slip, a missing indent, say, makes many problems further down: the same one is told once, and of more
+ * than a handful the first few, since the rest is mostly their echo.
+ */
+function firstOf(problems: readonly FileProblem[]): FileProblem[] {
+  const alike = new Map<string, FileProblem[]>();
+  for (const problem of problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0))) {
+    const known = alike.get(problem.message);
+    if (known === undefined) alike.set(problem.message, [problem]);
+    else known.push(problem);
+  }
+  const told = [...alike.values()].flatMap(([first, ...again]) =>
+    first === undefined ? [] : [withHint(first, sameOn(first, again))],
+  );
+  if (told.length <= handful) return told;
+  const rest = told.length - handfulTold;
+  return told
+    .slice(0, handfulTold)
+    .map((problem, i) =>
+      i + 1 < handfulTold
+        ? problem
+        : withHint(problem, `${String(rest)} further problems may come from the ones told here.`),
+    );
+}
+
+function sameOn(first: FileProblem, again: readonly FileProblem[]): string | undefined {
+  const lines = [...new Set(again.map(({ line }) => line))].filter((line) => line !== first.line);
+  if (lines.length === 0) return undefined;
+  const more = lines.length > 3 ? ` and ${String(lines.length - 3)} more` : "";
+  return `The same on line ${lines.slice(0, 3).join(", ")}${more}.`;
+}
+
+const withHint = (problem: FileProblem, hint: string | undefined): FileProblem =>
+  hint === undefined
+    ? problem
+    : { ...problem, hint: problem.hint === undefined ? hint : `${problem.hint} ${hint}` };
 
 /** Brackets that are open at once; strings and comments count too, which only makes the guess higher. */
 function deepestNesting(text: string): { depth: number; line: number } {
