@@ -59,9 +59,9 @@ async function run(benches: readonly Bench[], { quick, profile }: Flags): Promis
     profiles: profile === true ? results : undefined,
     report: (name, measured) => printFigure(toFigure(name, measured)),
   });
-  let interrupted = false;
+  const interrupted = new AbortController();
   const stop = (): void => {
-    interrupted = true;
+    interrupted.abort();
     say("stopping");
     void world.close().then(() => process.exit(130));
   };
@@ -75,7 +75,7 @@ async function run(benches: readonly Bench[], { quick, profile }: Flags): Promis
         await bench.measure(world);
       } catch (error) {
         // What was closed under its hands says nothing about the platform.
-        if (interrupted) return 130;
+        if (interrupted.signal.aborted) return 130;
         broken += 1;
         say(
           `BROKEN ${bench.names.join(", ")}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
