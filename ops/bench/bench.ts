@@ -59,7 +59,10 @@ async function run(benches: readonly Bench[], { quick, profile }: Flags): Promis
     profiles: profile === true ? results : undefined,
     report: (name, measured) => printFigure(toFigure(name, measured)),
   });
+  const interrupted = new AbortController();
   const stop = (): void => {
+    interrupted.abort();
+    say("stopping");
     void world.close().then(() => process.exit(130));
   };
   process.once("SIGINT", stop);
@@ -71,6 +74,8 @@ async function run(benches: readonly Bench[], { quick, profile }: Flags): Promis
       try {
         await bench.measure(world);
       } catch (error) {
+        // What was closed under its hands says nothing about the platform.
+        if (interrupted.signal.aborted) return 130;
         broken += 1;
         say(
           `BROKEN ${bench.names.join(", ")}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,

@@ -1,5 +1,5 @@
 /** What others notice when a worker dies or a tenant floods the platform. */
-import { existsSync, symlinkSync } from "node:fs";
+import { existsSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { makeHome } from "../../test/kit/house.ts";
@@ -93,7 +93,10 @@ async function measureKills(world: World): Promise<void> {
   const home = shareCaches(bench.house.home);
   const found: number[] = [];
   let worker: SecondWorker | undefined;
-  world.onClose(async () => worker?.kill());
+  world.onClose(async () => {
+    await worker?.kill();
+    rmSync(home, { recursive: true, force: true });
+  });
   for (let round = 0, empty = 0; round < kills; ) {
     worker = await startWorker(bench, home);
     const id = await bench.trigger("kills", "slow");

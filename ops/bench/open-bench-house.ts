@@ -58,7 +58,6 @@ export type BenchHouse = {
   /** The owner's connection, past every fence: to arrange and to look, never what is measured. */
   readonly sql: postgres.Sql;
   readonly postgresPid: number;
-  /** Its first Python environment is there: nothing is built behind the measurement. */
   makeTenant(name: string, change?: { readonly [field: string]: Json }): Promise<void>;
   /** A hosted repository of the tenant, cloned. */
   makeRepository(tenant: string, name: string): Promise<Clone>;
@@ -167,6 +166,7 @@ export async function openBenchHouse(options: BenchHouseOptions): Promise<BenchH
     }
   };
 
+  const clones: Clone[] = [];
   const bench: BenchHouse = {
     house,
     databaseUrl,
@@ -180,7 +180,9 @@ export async function openBenchHouse(options: BenchHouseOptions): Promise<BenchH
     },
     async makeRepository(tenant, name) {
       await api.send("POST", platformPath("tenants", tenant, "repositories"), { name });
-      return cloneRepository(house, tenant, name);
+      const clone = await cloneRepository(house, tenant, name);
+      clones.push(clone);
+      return clone;
     },
     async push(clone, files) {
       for (const [path, text] of files) {
@@ -215,6 +217,7 @@ export async function openBenchHouse(options: BenchHouseOptions): Promise<BenchH
     async close() {
       await sql.end({ timeout: 2 });
       await house.remove();
+      for (const { folder } of clones) rmSync(folder, { recursive: true, force: true });
     },
   };
   return bench;

@@ -1,10 +1,12 @@
 /** `node ops/bench/table.ts results/FILE.jsonl`: the figures of a run as a Markdown table. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Figure } from "./measure.ts";
 
 const [file] = process.argv.slice(2);
-if (file === undefined) {
-  process.stderr.write("usage: node ops/bench/table.ts FILE.jsonl\n");
+if (file === undefined || !existsSync(file)) {
+  process.stderr.write(
+    `${file === undefined ? "" : `there is no file ${file}\n`}usage: node ops/bench/table.ts FILE.jsonl\n`,
+  );
   process.exit(2);
 }
 process.stdout.write(toTable(readFigures(readFileSync(file, "utf8"))));
