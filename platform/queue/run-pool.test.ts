@@ -51,11 +51,19 @@ const open = async (
 
 const ring = (...jobs: { t?: string; a?: string; q?: string; p?: number }[]): Promise<unknown> =>
   stage.store.system(
-    (tx) => tx`select airlock.ring(${JSON.stringify(jobs.map((job) => ({ t: "acme", a: randomUUID(), q: "default", p: 0, ...job })))}::text::json)`,
+    (tx) =>
+      tx`select airlock.ring(${JSON.stringify(jobs.map((job) => ({ t: "acme", a: randomUUID(), q: "default", p: 0, ...job })))}::text::json)`,
   );
 const rows = () =>
   stage.database.owner<
-    { id: string; key: string | null; locked_by: string | null; attempts: number; max_attempts: number; queue_name: string | null }[]
+    {
+      id: string;
+      key: string | null;
+      locked_by: string | null;
+      attempts: number;
+      max_attempts: number;
+      queue_name: string | null;
+    }[]
   >`select id, key, locked_by, attempts, max_attempts, queue_name from graphile_worker.jobs order by id`;
 /** An attempt that is admitted, with its job. */
 const admitted = async (): Promise<string> => {

@@ -55,7 +55,11 @@ const door = openDoor({
   dags,
   leaseSeconds,
   changed: () => undefined,
-  stopped: (stops) => executor.stopAttempts(stops.map((stop) => stop.attempt), "stopped"),
+  stopped: (stops) =>
+    executor.stopAttempts(
+      stops.map((stop) => stop.attempt),
+      "stopped",
+    ),
   timerSet: () => undefined,
   runEnded: () => undefined,
   onProblem: () => undefined,

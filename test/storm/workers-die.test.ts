@@ -49,7 +49,13 @@ const ended = (run: RunKey): Promise<string> =>
   });
 const attemptOf = async (run: RunKey) => {
   const [row] = await stage.database.owner<
-    { state: string; fence: number; worker: string | null; crashes: number; reason: string | null }[]
+    {
+      state: string;
+      fence: number;
+      worker: string | null;
+      crashes: number;
+      reason: string | null;
+    }[]
   >`select state, fence, worker, crashes, reason from airlock.attempt where run = ${run} order by try_number desc limit 1`;
   if (row === undefined) throw new Error("no attempt");
   return row;
@@ -70,7 +76,8 @@ test("a killed worker's tasks run elsewhere within about a second, under a highe
   expect(after.fence).toBeGreaterThan(before.fence ?? 0);
   second.tell({ finish: "long" });
   expect(await ended(run)).toBe("success");
-  const [row] = await stage.database.owner`select try_number from airlock.task_instance where run = ${run}`;
+  const [row] = await stage.database
+    .owner`select try_number from airlock.task_instance where run = ${run}`;
   expect(row).toMatchObject({ try_number: 1 });
 });
 
@@ -134,7 +141,9 @@ test("a worker whose lock session is cut lives on under a new name and keeps wha
   expect(await ended(run)).toBe("success");
   // The old name goes once nothing runs under it.
   await eventually(async () => {
-    const [row] = await stage.database.owner<{ n: number }[]>`select count(*)::int as n from airlock.worker`;
+    const [row] = await stage.database.owner<
+      { n: number }[]
+    >`select count(*)::int as n from airlock.worker`;
     return row?.n === 1 ? true : undefined;
   });
 });
