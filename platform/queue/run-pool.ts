@@ -6,8 +6,9 @@
  *   that what it left locked is released: nobody else would for four hours
  * - a handler that throws sends its job into a back-off of up to six hours: ours never throws, what it could not do
  *   it must ring for again
- * - `run()` resolves before LISTEN is active: a job added in that window would wait for the poll, so the
- *   pool counts as started only with `listen:success`
+ * - `run()` resolves, and even `listen:success` comes, before LISTEN is active; and what rings while the listening
+ *   connection is being replaced is not heard: after each LISTEN we ring once ourselves, and a pool counts as started
+ *   only after that
  * - completion is not fenced, locks last four hours: recovery goes by our own worker rows, never by jobs
  */
 import { EventEmitter } from "node:events";
@@ -102,7 +103,16 @@ async function startRunner(
 ): Promise<Runner> {
   const events: WorkerEvents = new EventEmitter();
   events.on("pool:create", ({ workerPool }) => onPoolId(workerPool.id));
-  events.on("pool:listen:success", started);
+  events.on("pool:listen:success", ({ client }) => {
+    // In the next breath: behind graphile's own LISTEN on this very connection.
+    setImmediate(() => {
+      client
+        .query("select pg_notify('jobs:insert', $1)", [
+          JSON.stringify({ count: options.concurrency }),
+        ])
+        .then(started, () => undefined); // gone again: the next LISTEN comes here as well
+    });
+  });
   const onJob = async (payload: unknown): Promise<void> => {
     const job = readJob(payload);
     if (job === undefined) return;

@@ -5,6 +5,7 @@
  */
 import postgres from "postgres";
 import type { TenantId } from "../model/ids.ts";
+import { arrayTypes } from "./array-types.ts";
 
 type SqlTag = {
   /** A name, or a list of values, to put into a statement. */
@@ -70,6 +71,8 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     connection,
     connect_timeout: 10,
     max_lifetime: null,
+    fetch_types: false,
+    types: arrayTypes,
   };
   const lines = openLines(url, { ...settings, idle_timeout: 60 }, options.connectionsMax ?? 10);
   const bell = postgres(url, { ...settings, max: 1, idle_timeout: 60 });
@@ -119,6 +122,8 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
   };
 }
 
+type Options = postgres.Options<typeof arrayTypes>;
+
 /** One connection for its whole life. Closed is for ever: nothing sent to it later can run. */
 type Line = { readonly sql: postgres.Sql; isOpen: boolean };
 type Lines = { take(): Promise<Line>; give(line: Line): void; close(): Promise<void> };
@@ -128,11 +133,7 @@ type Lines = { take(): Promise<Line>; give(line: Line): void; close(): Promise<v
  * that was cut: what the cut transaction still sends (its ROLLBACK, say) would then run inside another
  * transaction, of another tenant, or on its own as the owner.
  */
-function openLines(
-  url: string,
-  settings: postgres.Options<Record<string, never>>,
-  linesMax: number,
-): Lines {
+function openLines(url: string, settings: Options, linesMax: number): Lines {
   const idle: Line[] = [];
   const all = new Set<Line>();
   const waiting: { resolve(line: Line): void; reject(error: unknown): void }[] = [];
@@ -147,7 +148,7 @@ function openLines(
       // What the driver holds back beyond this it would send over a new connection when this one is cut.
       max_pipeline: 100_000,
       onclose: () => drop(line),
-    } as postgres.Options<Record<string, never>>);
+    } as Options);
     const line: Line = { sql, isOpen: true };
     try {
       // First a connection, then statements: those sent to one that is not there yet would run one by one, later.

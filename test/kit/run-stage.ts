@@ -1,5 +1,6 @@
 /** A database with one tenant and a door in front of it: what tests of runs need, with the worker's part played by hand. */
 import { randomUUID } from "node:crypto";
+import postgres from "postgres";
 import { compileDag } from "../../platform/engine/compile-dag.ts";
 import type { DagSpec } from "../../platform/model/dag-spec.ts";
 import { type AttemptId, known, type RunKey, type TenantId } from "../../platform/model/ids.ts";
@@ -62,8 +63,15 @@ export type Finish = {
   readonly retryable?: boolean;
 };
 
-export async function openRunStage(): Promise<RunStage> {
-  const database = await openDatabase();
+export const openRunStage = async (): Promise<RunStage> => stageOn(await openDatabase());
+
+/** On a server of the test's own, which it may stop. */
+export function openRunStageOn(url: string): RunStage {
+  const owner = postgres(url, { max: 2, onnotice: () => undefined });
+  return stageOn({ url, owner, drop: () => owner.end({ timeout: 2 }) });
+}
+
+function stageOn(database: TestDatabase): RunStage {
   const tenant = known.tenant("acme");
   const worker = randomUUID();
   const doors: OpenedDoor[] = [];
