@@ -17,7 +17,7 @@ import msgpack
 
 from airflow._light import channel
 from airlock_guest import log_frames, orphans, parse_file, run_task
-from airlock_guest.warm_up import warm_up
+from airlock_guest.warm_up import touch
 
 _defaults = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
 
@@ -26,7 +26,7 @@ def wait_for_order(pipe: int, paths) -> None:
     """A spare child. The end of the pipe without an order means that it is not needed."""
     _let_go(keep=pipe)
     # Touches the pages that an attempt touches: copied now, they are not copied while somebody waits.
-    warm_up(rounds=1)
+    touch(paths.kind)
     data = b""
     while chunk := os.read(pipe, 65536):
         data += chunk

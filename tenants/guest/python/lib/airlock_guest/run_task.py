@@ -95,7 +95,9 @@ class Attempt:
         context.update(task=task, inlets=task.inlets, outlets=task.outlets)
         os.environ.update(context_variables(context))
         task.resolve_template_files()
-        environment = task.get_template_env()
+        # An author's own way of rendering is given the environment; ours makes one only where there is text to render.
+        own = type(task).render_template_fields is not BaseOperator.render_template_fields
+        environment = task.get_template_env() if own else None
         task.render_template_fields(context, environment)
         rendered = _rendered_fields(task)
         if rendered:

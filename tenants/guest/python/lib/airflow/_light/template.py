@@ -38,8 +38,7 @@ def bare_environment():
 
 
 def render_fields(task, context, environment=None):
-    """Renders the template fields of a task in place."""
-    environment = environment or task.get_template_env()
+    """Renders the template fields of a task in place. Without an environment one is made for the first field with text."""
     task.__dict__["_rendering"] = True
     try:
         for field in task.template_fields:
@@ -50,9 +49,22 @@ def render_fields(task, context, environment=None):
                     f"{field!r} is configured as a template field but {task.task_type} does not have this attribute."
                 ) from None
             if value:
+                if environment is None and _holds_text(value):
+                    environment = task.get_template_env()
                 setattr(task, field, render(value, context, environment, task))
     finally:
         task.__dict__["_rendering"] = False
+
+
+def _holds_text(value):
+    """Whether rendering it may need an environment: a result of another task, a number, and lists and dicts of them do not."""
+    if value is None or isinstance(value, (bool, int, float, XComArg, MappedArgument, DagParam, literal)):
+        return False
+    if value.__class__ in (tuple, list, set):
+        return any(map(_holds_text, value))
+    if value.__class__ is dict:
+        return any(map(_holds_text, value.values()))
+    return True
 
 
 def render(value, context, environment, task=None, seen=None):
