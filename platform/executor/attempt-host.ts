@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import type { AttemptHost, ConnectionValue, XComRef } from "../model/guest.ts";
 import type { TenantId } from "../model/ids.ts";
-import type { Json } from "../model/json.ts";
+import type { Json, JsonObject } from "../model/json.ts";
 import type { Objects } from "../objects/open-objects.ts";
 import {
   readRunState,
@@ -31,6 +31,9 @@ export type TenantThings = {
   ) => ReturnType<AttemptHost["triggerDagRun"]>;
 };
 
+/** A task that runs longer than this shows its rendered fields meanwhile; a shorter one saves a commit before its code begins. */
+const showRenderedAfterMs = 300;
+
 /** In Postgres up to this size; larger values go to the object store. */
 const inlineBytesMax = 64 * 1024;
 
@@ -38,6 +41,8 @@ export type HostedAttempt = {
   readonly host: AttemptHost;
   /** XComs that were set and not yet written: they travel in the door's transaction. */
   readonly xcoms: () => readonly XComWrite[];
+  /** The rendered fields, if they were not yet written: they travel along as well. */
+  readonly takeRendered: () => JsonObject | undefined;
 };
 
 export function hostAttempt(
@@ -50,6 +55,8 @@ export function hostAttempt(
   const { run, task_id, map_index, attempt, fence, try_number } = claimed;
   const own = { task_id, map_index };
   const pending = new Map<string, XComWrite>();
+  let rendered: JsonObject | undefined;
+  let showRendered: NodeJS.Timeout | undefined;
   const isOwn = (ref: Omit<XComRef, "map_index">): boolean =>
     ref.dag_id === claimed.at.dag_id && ref.run_id === claimed.at.run_id && ref.task_id === task_id;
 
@@ -108,9 +115,19 @@ export function hostAttempt(
       });
     },
     async setRenderedFields(fields) {
-      await store.once(tenant, (sql) =>
-        writeRendered(sql, tenant, run, { ...own, try_number }, fields),
-      );
+      rendered = fields;
+      showRendered ??= setTimeout(() => {
+        showRendered = undefined;
+        const shown = rendered;
+        if (shown === undefined) return;
+        rendered = undefined;
+        store
+          .once(tenant, (sql) => writeRendered(sql, tenant, run, { ...own, try_number }, shown))
+          .catch(() => {
+            // They are for the eye alone, and go with the end once more.
+            rendered ??= shown;
+          });
+      }, showRenderedAfterMs).unref();
     },
     async setRenderedMapIndex(text) {
       await store.once(tenant, (sql) => writeRenderedMapIndex(sql, tenant, run, own, text));
@@ -149,7 +166,16 @@ export function hostAttempt(
       });
     },
   };
-  return { host, xcoms: () => [...pending.values()] };
+  return {
+    host,
+    xcoms: () => [...pending.values()],
+    takeRendered: () => {
+      clearTimeout(showRendered);
+      const last = rendered;
+      rendered = undefined;
+      return last;
+    },
+  };
 }
 
 const contentTypes: Readonly<Record<string, string>> = {

@@ -290,6 +290,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         metrics.attempts.labels(tenant, outcome.kind).inc();
         const rest = attemptLog.takeRest();
         attemptLog.close();
+        const rendered = hosted.takeRendered();
         if (outcome.kind === "stopped" && entry.stop !== undefined && entry.stop.kind !== "asked") {
           await patiently(deps, entry, async () => {
             if (rest !== undefined) await appendLog(store, tenant, holder, rest);
@@ -311,6 +312,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             log_bytes: attemptLog.bytes(),
           },
           xcoms: hosted.xcoms(),
+          ...(rendered === undefined
+            ? {}
+            : { rendered: { try_number: claimed.try_number, fields: rendered } }),
           ...(rest === undefined ? {} : { log: rest }),
           hint: { dag_id: at.dag_id, version: at.version },
           ...(outcome.kind === "success" && !draining && entry.incarnation.isAlive()

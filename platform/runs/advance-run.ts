@@ -14,6 +14,7 @@ import { openView, seen } from "../engine/view.ts";
 import type { TaskSpec } from "../model/dag-spec.ts";
 import type { AttemptId, DagId, RunKey, TaskId, TenantId } from "../model/ids.ts";
 import { known } from "../model/ids.ts";
+import type { JsonObject } from "../model/json.ts";
 import type {
   InstanceKey,
   RunDecisions,
@@ -23,7 +24,7 @@ import type {
   StateChange,
 } from "../model/run.ts";
 import type { RunState, TaskState } from "../model/states.ts";
-import { insertLogs, type LogChunk } from "../store/attempt-data.ts";
+import { insertLogs, type LogChunk, writeRendered } from "../store/attempt-data.ts";
 import { codeOf, isAway, isMovedMeanwhile, type Store, type Tx } from "../store/open.ts";
 import * as rows from "../store/run-rows.ts";
 import { type ContinuationWish, chooseContinuation } from "./choose-continuation.ts";
@@ -58,6 +59,8 @@ export type Knock =
       readonly event: RunEvent & { readonly task_id: TaskId; readonly map_index: number };
       readonly ended: Omit<rows.EndedAttempt, keyof rows.Holder>;
       readonly xcoms: readonly rows.XComWrite[];
+      /** What it was given after templating, if nobody was shown it yet. */
+      readonly rendered?: { readonly try_number: number; readonly fields: JsonObject };
       /** What of its log was not yet written. */
       readonly log?: LogChunk;
       /** The DAG version that the attempt runs under, so that the first round trip can load what it touches. */
@@ -289,6 +292,17 @@ async function oneTransaction(
       key: { task_id: knock.event.task_id, map_index: knock.event.map_index },
     })),
     xcoms: mine.flatMap((knock) => knock.xcoms),
+    rendered: mine.flatMap((knock) =>
+      knock.rendered === undefined
+        ? []
+        : [
+            {
+              task_id: knock.event.task_id,
+              map_index: knock.event.map_index,
+              ...knock.rendered,
+            },
+          ],
+    ),
     logs: mine.flatMap((knock) =>
       knock.log === undefined ? [] : [{ attempt: knock.holder.attempt, chunk: knock.log }],
     ),
@@ -352,6 +366,10 @@ function guessedLoad(
 type Around = {
   readonly ended: readonly (rows.EndedAttempt & { readonly key: InstanceKey })[];
   readonly xcoms: readonly rows.XComWrite[];
+  readonly rendered: readonly (InstanceKey & {
+    readonly try_number: number;
+    readonly fields: JsonObject;
+  })[];
   readonly logs: readonly { readonly attempt: AttemptId; readonly chunk: LogChunk }[];
   readonly wishes: readonly {
     readonly wish: ContinuationWish;
@@ -533,6 +551,9 @@ function write(
 
   const xcoms = around?.xcoms ?? [];
   if (xcoms.length > 0) void tx.last(rows.writeXComs(tx, tenant, run, xcoms));
+
+  for (const { fields, ...key } of around?.rendered ?? [])
+    void tx.last(writeRendered(tx, tenant, run, key, fields));
 
   const logs = around?.logs ?? [];
   if (logs.length > 0) void tx.last(insertLogs(tx, tenant, logs));

@@ -99,6 +99,7 @@ export async function loadRows(
       ? tx<InstanceRow[]>`
           select task_id, map_index, state, try_number, max_tries from airlock.task_instance
            where tenant = ${tenant} and run = ${run}
+             ${all ? tx`` : tx`and task_id = any(${[...need.tasks, ...need.instances.map((i) => i.task_id)] as TaskId[]})`}
              and (${all} or task_id = any(${need.tasks as TaskId[]})
                   or (task_id, map_index) in (select k.task_id, k.map_index
                         from json_to_recordset(${keys}::text::json) as k(task_id text, map_index int)))`
@@ -109,6 +110,7 @@ export async function loadRows(
                  setups, setups_success, setups_skipped
             from airlock.task_counter
            where tenant = ${tenant} and run = ${run}
+             ${all ? tx`` : tx`and task_id = any(${[...need.counter_tasks, ...need.counters.map((i) => i.task_id)] as TaskId[]})`}
              and (${all} or task_id = any(${need.counter_tasks as TaskId[]})
                   or (task_id, scope) in (select k.task_id, k.scope
                         from json_to_recordset(${counterKeys}::text::json) as k(task_id text, scope int)))`
@@ -258,6 +260,7 @@ export const writeStates = (
       as w(task_id text, map_index int, "from" text, from_try int, "to" text, try_number int, max_tries int,
            new_id uuid, cleared boolean, reason text)
    where i.tenant = ${tenant} and i.run = ${run} and i.task_id = w.task_id and i.map_index = w.map_index
+     and i.task_id = any(${writes.map((w) => w.task_id) as TaskId[]})
      and i.state is not distinct from w.from and i.try_number = w.from_try
   returning 1)
   select airlock.expect(${writes.length}::int, count(*)) from w`;

@@ -13,6 +13,7 @@ import {
   rmdirSync,
   writeSync,
 } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -32,7 +33,8 @@ type GroupUsage = {
 export type Group = {
   /** A process that writes `0` here is in the group; so are its children from then on. */
   readonly joinFiles: readonly string[];
-  move(pid: number): void;
+  /** In the background: the kernel may hold the first of several moves for a grace period of its own, some 10 ms. */
+  move(pid: number): Promise<void>;
   pids(): readonly number[];
   /** Whether every process of the group was killed; false where the version 2 tree is missing and they were killed one by one. */
   kill(): boolean;
@@ -195,9 +197,9 @@ function makeGroup(trees: Trees, path: string, limits?: GroupLimits): Group {
 
   return {
     joinFiles,
-    move: (pid) => {
+    move: async (pid) => {
       // The killing tree first: whatever fails later, the end of the attempt finds the process.
-      for (let i = joinFiles.length - 1; i >= 0; i--) write(joinFiles[i] as string, String(pid));
+      for (const file of joinFiles.toReversed()) await writeFile(file, String(pid));
     },
     pids,
     kill: () => {

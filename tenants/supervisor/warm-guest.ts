@@ -342,7 +342,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
         Promise.all([socketOf(child, "stdout"), socketOf(child, "stderr")]),
       );
       // Before its first frame, so before any of the author's code: what it forks later is in the group as well.
-      return adopt(child, comms);
+      return await adopt(child, comms);
     } catch (error) {
       children.delete(nonce);
       for (const socket of child.sockets.values()) socket.destroy();
@@ -351,14 +351,14 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     }
   }
 
-  function adopt(child: Expected, comms: Socket): Child {
+  async function adopt(child: Expected, comms: Socket): Promise<Child> {
     const hostPid = findPid(child);
     let own: Group | undefined;
     if (single) own = guestGroup;
     else if (hostPid !== undefined && group !== undefined) {
       own = freeGroups.pop() ?? group.make(`a${String(++groupsMade)}`, key.limits);
       try {
-        own.move(hostPid);
+        await own.move(hostPid);
         own.reset();
       } catch {
         // It died meanwhile; its socket says so as well.

@@ -160,8 +160,12 @@ export const runEndpoints: readonly Endpoint[] = [
           triggered_by: triggeredBy(ask.request),
         }),
       );
-      await ask.tx((tx) => ask.audit(tx, "run.trigger", `dag:${dag_id}`, { run_id: made.run_id }));
-      return json(200, toRun(await runOf(ask, made.run_id)));
+      const row = await ask.tx(async (tx) => {
+        await ask.audit(tx, "run.trigger", `dag:${dag_id}`, { run_id: made.run_id });
+        return getRun(tx, dag_id, made.run_id);
+      });
+      if (!row) throw noSuchRun(dag_id, made.run_id);
+      return json(200, toRun(row));
     },
   ),
   endpoint(
@@ -313,10 +317,12 @@ export async function runOf(ask: Ask<unknown, unknown>, runId?: string): Promise
   const dagId = ask.params["dag_id"] ?? "";
   const wanted = runId ?? ask.params["dag_run_id"] ?? "";
   const row = await ask.tx((tx) => getRun(tx, dagId, wanted));
-  if (!row)
-    throw notFound(`The DagRun with dag_id: \`${dagId}\` and run_id: \`${wanted}\` was not found`);
+  if (!row) throw noSuchRun(dagId, wanted);
   return row;
 }
+
+const noSuchRun = (dagId: string, runId: string) =>
+  notFound(`The DagRun with dag_id: \`${dagId}\` and run_id: \`${runId}\` was not found`);
 
 /** The page and the command say who they are; what else comes is the API. */
 function triggeredBy(request: Request): "rest_api" | "ui" | "cli" {
