@@ -207,6 +207,29 @@ open(d + "/large", "wb").write(b"x" * (2 << 20))`);
       .toBe(false);
   });
 
+  test("never finds in its folder what another left there, or changed about it", async () => {
+    const key = stage.key({ commit: known.commit("b".repeat(40)) });
+    const look =
+      "xcom([os.getcwd(), sorted(os.listdir('.')), os.listdir('artifacts'), oct(os.stat('.').st_mode & 0o7777)])";
+    const leave = [
+      "open('left', 'w').write('x')",
+      "open(os.environ['AIRLOCK_ARTIFACTS'] + '/left', 'w').write('x')",
+      "os.chmod('.', 0o777)",
+      "os.rmdir('artifacts')",
+      "os.rmdir('artifacts'); os.symlink('/tmp', 'artifacts')",
+    ];
+    const folders: string[] = [];
+    for (const code of ["pass", "pass", ...leave, "pass", "pass"]) {
+      const told = await stage.run(`${look}\n${code}`, { key });
+      const [cwd, ...seen] = told.xcoms.get("return_value") as [string, ...unknown[]];
+      expect(seen).toEqual([["artifacts"], [], "0o700"]);
+      folders.push(cwd);
+    }
+    // Those that were left as they were given are used again, which is what makes this worth a test.
+    if (stage.sandbox.groups !== undefined)
+      expect(new Set(folders).size).toBeLessThan(folders.length);
+  });
+
   test("may answer callbacks after its outcome, and their words still arrive", async () => {
     const told = await stage.run(
       "ask({'type': 'SucceedTask'}); time.sleep(0.3); print('from the callback', flush=True); os._exit(0)",
