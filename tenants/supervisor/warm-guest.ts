@@ -9,12 +9,14 @@ import {
   chownSync,
   existsSync,
   lchownSync,
+  lstatSync,
   mkdirSync,
+  readdirSync,
   realpathSync,
   rmSync,
 } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { GuestKey } from "../../platform/model/guest.ts";
 import { isObject } from "../../platform/model/json.ts";
 import type { Group } from "../sandbox/cgroups.ts";
@@ -122,6 +124,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   const place = placeOf(options, socketDir);
   const children = new Map<string, Expected>();
   const freeGroups: Group[] = [];
+  /** Folders that an attempt left as it was given them: making and removing one costs more than all else of ours. */
+  const freeDirs: string[] = [];
   const group = sandbox.groups?.make(options.id);
   const guestGroup = group?.make("guest", {
     ...key.limits,
@@ -313,8 +317,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
   async function forkNow(): Promise<Child> {
     if (state !== "ready") throw new GuestOver(`the guest is over: ${lastWords()}`);
     const nonce = randomBytes(16).toString("hex");
-    const workDir = join(options.workDir, nonce);
-    makeAttemptDir(workDir, sandbox.root ? key.uid : undefined);
+    const workDir = freeDirs.pop() ?? join(options.workDir, nonce);
+    if (!existsSync(workDir)) makeAttemptDir(workDir, sandbox.root ? key.uid : undefined);
     const [whenGone, exited] = deferred<ChildExit>();
     const child: Expected = {
       nonce,
@@ -327,7 +331,7 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       exited,
     };
     children.set(nonce, child);
-    const inside = `${place.work}/${nonce}`;
+    const inside = `${place.work}/${basename(workDir)}`;
     const artifacts = `${inside}/artifacts`;
     send({ type: "fork", nonce, cwd: inside, env: { AIRLOCK_ARTIFACTS: artifacts } });
     try {
@@ -421,8 +425,14 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
             own.kill();
             await emptied(own);
           }
-          if (own.pids().length === 0 && state === "ready") freeGroups.push(own);
+          const isEmpty = own.pids().length === 0;
+          if (isEmpty && state === "ready") freeGroups.push(own);
           else await own.remove();
+          if (isEmpty && isAsGiven(child.workDir, sandbox.root ? key.uid : undefined)) {
+            freeDirs.push(child.workDir);
+            endIfDone();
+            return;
+          }
         } else await endOrphans();
         removeFolder(child.workDir);
         endIfDone();
@@ -736,6 +746,21 @@ function makeAttemptDir(path: string, uid: number | undefined): void {
   if (uid === undefined) return;
   lchownSync(artifacts, uid, uid);
   lchownSync(path, uid, uid);
+}
+
+/** Nothing in it, nothing changed about it, and nobody left who was in it: as good as a new one. */
+function isAsGiven(path: string, uid: number | undefined): boolean {
+  const artifacts = join(path, "artifacts");
+  try {
+    for (const folder of [path, artifacts]) {
+      const stat = lstatSync(folder);
+      if (!stat.isDirectory() || (stat.mode & 0o7777) !== 0o700) return false;
+      if (uid !== undefined && (stat.uid !== uid || stat.gid !== uid)) return false;
+    }
+    return readdirSync(path).length === 1 && readdirSync(artifacts).length === 0;
+  } catch {
+    return false;
+  }
 }
 
 function listening(server: Server, path: string): Promise<void> {
