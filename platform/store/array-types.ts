@@ -8,6 +8,7 @@ import type postgres from "postgres";
 const text = (part: string): string => part;
 const elements: Readonly<Record<string, { oid: number; read: (part: string) => unknown }>> = {
   bools: { oid: 1000, read: (part) => part === "t" },
+  names: { oid: 1003, read: text },
   int2s: { oid: 1005, read: Number },
   int4s: { oid: 1007, read: Number },
   texts: { oid: 1009, read: text },

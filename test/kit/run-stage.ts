@@ -36,7 +36,7 @@ export type RunStage = OpenedDoor & {
   readonly tenant: TenantId;
   readonly worker: string;
   /** A second process, as far as the database can tell. */
-  another(url?: string): OpenedDoor;
+  another(url?: string, wrap?: (store: Store) => Store): OpenedDoor;
   /** Everything away but the schema; one tenant with a default pool of 128. */
   reset(): Promise<void>;
   deploy(spec: DagSpec, more?: { max_active_runs?: number; next_run_at?: Date }): Promise<void>;
@@ -75,8 +75,8 @@ function stageOn(database: TestDatabase): RunStage {
   const tenant = known.tenant("acme");
   const worker = randomUUID();
   const doors: OpenedDoor[] = [];
-  const another = (url = database.url): OpenedDoor => {
-    const opened = openOne(url);
+  const another: RunStage["another"] = (url = database.url, wrap = (store) => store) => {
+    const opened = openOne(wrap(openStore(url)));
     doors.push(opened);
     return opened;
   };
@@ -187,8 +187,7 @@ function stageOn(database: TestDatabase): RunStage {
   return stage;
 }
 
-function openOne(url: string): OpenedDoor {
-  const store = openStore(url);
+function openOne(store: Store): OpenedDoor {
   let cache = openDagCache();
   const dags = {
     known: (...at: Parameters<DagCache["known"]>) => cache.known(...at),

@@ -218,7 +218,6 @@ create table airlock.attempt (
 create index attempt_of_task on airlock.attempt (tenant, run, task_id, map_index, try_number);
 create index attempt_of_worker on airlock.attempt (worker) where state = 'running';
 create index attempt_admitted on airlock.attempt (queue, tenant) where state = 'admitted';
-create index attempt_leased on airlock.attempt (lease_until) where state = 'running';
 create unique index attempt_open on airlock.attempt (tenant, run, task_id, map_index) where state in ('admitted', 'running');
 select airlock.fence_tenant('airlock.attempt');
 
