@@ -46,6 +46,13 @@ import { openAttemptLog } from "./attempt-log.ts";
 import { describeStart } from "./describe-start.ts";
 import { beginIncarnation, type Incarnation } from "./incarnation.ts";
 
+type Bundle = {
+  readonly dir: string;
+  /** The DAG folder in it. */
+  readonly dagsFolder: string;
+  readonly limits: GuestLimits;
+};
+
 export type ExecutorDeps = {
   readonly store: Store;
   readonly databaseUrl: string;
@@ -55,10 +62,7 @@ export type ExecutorDeps = {
   readonly objects: Objects;
   readonly things: TenantThings;
   /** Makes sure the checkout is on this node; its folder, and the tenant's limits as its airlock.yaml narrows them. */
-  readonly bundle: (
-    tenant: TenantId,
-    at: RunAtClaim,
-  ) => Promise<{ readonly dir: string; readonly limits: GuestLimits }>;
+  readonly bundle: (tenant: TenantId, at: RunAtClaim) => Promise<Bundle>;
   readonly environment: (
     tenant: TenantId,
     at: RunAtClaim,
@@ -494,6 +498,7 @@ async function guestKey(
     repository: at.repository,
     commit: at.commit,
     bundleDir: bundle.dir,
+    dagsFolder: bundle.dagsFolder,
     environment,
     level: dag.level,
     grants: "*",

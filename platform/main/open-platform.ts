@@ -333,7 +333,8 @@ async function openParts(
       bundle: keepBundles(async (tenant, at) => {
         const bundle = await ensureBundle(tenant, at.repository, at.commit, syncDeps);
         if (!bundle.ok) throw new Error(`${bundle.problem.message}; ${bundle.problem.hint}`);
-        return { dir: bundle.value.dir, limits: readLimits(bundle.value.limits) };
+        const { dir, dags_folder: dagsFolder, limits } = bundle.value;
+        return { dir, dagsFolder, limits: readLimits(limits) };
       }),
       environment: async (tenant, at, kind, dir) =>
         kind === "node" ? nodeEnvironment : ensureEnvironment(tenant, at.uid, dir),

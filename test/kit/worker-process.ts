@@ -78,7 +78,7 @@ const executor = await openExecutor({
     deleteVariable: () => Promise.resolve(false),
     triggerDagRun: () => Promise.resolve({ ok: false }),
   },
-  bundle: () => Promise.resolve({ dir: "/", limits: {} as never }),
+  bundle: () => Promise.resolve({ dir: "/", dagsFolder: "", limits: {} as never }),
   environment: () => Promise.resolve({ hash: "none", interpreter: "/bin/false" }),
   home: process.env["WORKER_HOME"] ?? String(process.pid),
   queues: ["default"],
