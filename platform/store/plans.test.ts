@@ -144,7 +144,7 @@ test("a claim", async () => {
     select attempt from airlock.attempt where run = ${run}`;
   const attempt = known.attempt(row?.attempt ?? "");
   await measure(async () => {
-    await measured.store.tx(acme, (tx) => claimAttempt(tx, acme, attempt, stage.worker, 15));
+    await claimAttempt(measured.store, acme, attempt, stage.worker, 15);
     await stage.database
       .owner`update airlock.attempt set state = 'admitted' where attempt = ${attempt}`;
     await stage.database
