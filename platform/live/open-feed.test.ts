@@ -99,6 +99,7 @@ test("a wake-up that was lost costs a second, no change", async () => {
   const seen = await listen("acme");
   await write(database.owner, "unannounced");
   await has(seen, "unannounced");
+  expect(seen).toEqual(["unannounced"]);
 });
 
 test("each tenant's listener hears of that tenant alone", async () => {
@@ -126,6 +127,7 @@ test("what commits once the feed is open for a listener comes to it", async () =
     await write(database.owner, `first${i}`);
     feed.changed();
     await has(seen, `first${i}`);
+    expect(seen).toEqual([`first${i}`]);
     close();
   }
 });

@@ -29,20 +29,20 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
   let recent = new Set<string>();
   const opening: (() => void)[] = [];
   let reading = false;
-  let again = false;
+  /** How often somebody asked for a read; one that is under way counts for those before it. */
+  let asked = 0;
   let announcing: NodeJS.Timeout | undefined;
   let closed = false;
 
   const read = async (): Promise<void> => {
     if (closed || listeners.size === 0) return;
-    if (reading) {
-      again = true;
-      return;
-    }
+    asked += 1;
+    if (reading) return;
     reading = true;
     try {
+      let heard: number;
       do {
-        again = false;
+        heard = asked;
         const from: string = cursor ?? (await store.system(currentCursor));
         const seen = new Set<string>();
         let goOn = from;
@@ -64,7 +64,7 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
         recent = seen;
         cursor = goOn;
         for (const open of opening.splice(0)) open();
-      } while (again);
+      } while (heard !== asked);
     } catch (error) {
       log.warn({ room: "live", err: error }, "cannot read the feed; trying again");
     } finally {

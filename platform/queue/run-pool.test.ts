@@ -198,4 +198,5 @@ test("cut connections, idle and under a job, lose nothing", async () => {
   await ring({ a: later });
   await eventually(() => Promise.resolve(jobs.includes(later) ? true : undefined), 5_000); // not by the poll
   mayEnd.resolve(undefined);
+  expect(new Set(jobs)).toEqual(new Set([held, later]));
 });

@@ -18,8 +18,7 @@ beforeAll(async () => {
 afterAll(() => stage.closeAll());
 beforeEach(() => stage.reset());
 afterEach(async () => {
-  expect(await stage.brokenPromises()).toEqual([]);
-  expect(stage.problems).toEqual([]);
+  await stage.mustHaveKept();
 });
 
 const line = (more: { retries?: number } = {}) =>

@@ -20,7 +20,7 @@ beforeEach(() => stage.reset());
 afterEach(async () => {
   await Promise.all(schedulers.map((scheduler) => scheduler.stop()));
   schedulers = [];
-  expect(await stage.brokenPromises()).toEqual([]);
+  await stage.mustHaveKept();
 });
 
 const start = (by: OpenedDoor = stage): Scheduler => {
@@ -93,7 +93,7 @@ test("a run that ended without anybody told of it is followed all the same", asy
   const run = (await runs())[0]?.run;
   if (run === undefined) throw new Error("no run");
   await stage.finish(await stage.claimNext(run)); // and nobody calls startQueued
-  await haveRuns(2);
+  expect(await haveRuns(2)).toBe(true);
 });
 
 test("without catch-up the latest interval alone is run", async () => {
@@ -127,7 +127,10 @@ test("a queued run starts when its time has come, though its maker is gone", asy
   await stage.deploy(dagSpec([{ task_id: "a" }], { dag_id: known.dag("later") }));
   await stage.create("later", { run_after: new Date(Date.now() + 300).toISOString() });
   start();
-  await eventually(async () => ((await runs())[0]?.state === "running" ? true : undefined));
+  const started = await eventually(async () =>
+    (await runs())[0]?.state === "running" ? true : undefined,
+  );
+  expect(started).toBe(true);
 });
 
 test("what was ready when its process died before admitting it is admitted", async () => {

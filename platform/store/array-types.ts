@@ -36,10 +36,10 @@ export const arrayTypes: Record<string, postgres.PostgresType> = Object.fromEntr
 
 /** Postgres' own notation; always quoted, so that nothing in a value can end it. What is text already is that notation. */
 function writeArray(values: unknown): string {
-  if (!Array.isArray(values)) return String(values); // to throw in here would leave the connection waiting for ever
+  if (!Array.isArray(values)) return typeof values === "string" ? values : "{}"; // to throw in here would leave the connection waiting for ever
   const parts = values.map((value: unknown) => {
     if (value === null || value === undefined) return "null";
-    const plain = value instanceof Date ? value.toISOString() : String(value);
+    const plain = value instanceof Date ? value.toISOString() : `${value as string | number}`;
     return `"${plain.replace(/["\\]/g, "\\$&")}"`;
   });
   return `{${parts.join(",")}}`;

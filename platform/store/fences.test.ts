@@ -61,17 +61,17 @@ test("of every table with a tenant, a tenant sees, changes and deletes its own r
       globex,
       (tx) => tx<{ tenant: string }[]>`select distinct tenant from ${tx(`airlock.${table}`)}`,
     );
-    expect(
-      seen.filter((row) => row.tenant !== "globex"),
+    expect({ table, seen: seen.filter((row) => row.tenant !== "globex") }).toEqual({
       table,
-    ).toEqual([]);
+      seen: [],
+    });
     const deleted = await stage.store
       .tx(
         globex,
         (tx) => tx`delete from ${tx(`airlock.${table}`)} where tenant = 'acme' returning 1`,
       )
       .catch(() => []); // some may not be deleted from at all
-    expect(deleted.length, table).toBe(0);
+    expect({ table, deleted: deleted.length }).toEqual({ table, deleted: 0 });
     const moved = await stage.store
       .tx(
         globex,
@@ -79,10 +79,10 @@ test("of every table with a tenant, a tenant sees, changes and deletes its own r
           tx`update ${tx(`airlock.${table}`)} set tenant = 'globex' where tenant = 'acme' returning 1`,
       )
       .catch(() => []);
-    expect(moved.length, table).toBe(0);
+    expect({ table, moved: moved.length }).toEqual({ table, moved: 0 });
     const [after] = await stage.database.owner<{ n: number }[]>`
       select count(*)::int as n from ${at} where tenant = 'acme'`;
-    expect(after, table).toEqual(all);
+    expect({ table, ...after }).toEqual({ table, ...all });
   }
   // The tables that a run fills were filled, or this would have proved nothing.
   for (const table of [
@@ -105,7 +105,7 @@ test("a transaction without a tenant, as the tenants' role, sees nothing", async
       known.tenant(""),
       (tx) => tx`select 1 from ${tx(`airlock.${table}`)} limit 1`,
     );
-    expect(seen.length, table).toBe(0);
+    expect({ table, seen: seen.length }).toEqual({ table, seen: 0 });
   }
 });
 

@@ -117,9 +117,9 @@ test("deadlocks are run again from the start until one side is through", async (
     });
   try {
     await Promise.all([raise("left", "right", 0), raise("right", "left", 1)]);
-    const slots = await database.owner`
+    const slots = await database.owner<{ slots: number }[]>`
       select slots from airlock.pool where pool in ('left', 'right')`;
-    expect(slots.map((row) => row["slots"])).toEqual([2, 2]);
+    expect(slots.map((row) => row.slots)).toEqual([2, 2]);
   } finally {
     await two.close();
   }

@@ -125,7 +125,7 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
 type Options = postgres.Options<typeof arrayTypes>;
 
 /** One connection for its whole life. Closed is for ever: nothing sent to it later can run. */
-type Line = { readonly sql: postgres.Sql; isOpen: boolean };
+type Line = { readonly sql: postgres.Sql; isOpen(): boolean; close(): void };
 type Lines = { take(): Promise<Line>; give(line: Line): void; close(): Promise<void> };
 
 /**
@@ -149,11 +149,19 @@ function openLines(url: string, settings: Options, linesMax: number): Lines {
       max_pipeline: 100_000,
       onclose: () => drop(line),
     } as Options);
-    const line: Line = { sql, isOpen: true };
+    let open = true;
+    const line: Line = {
+      sql,
+      isOpen: () => open,
+      close() {
+        open = false;
+        void sql.end({ timeout: 0 });
+      },
+    };
     try {
       // First a connection, then statements: those sent to one that is not there yet would run one by one, later.
       await sql`select 1`;
-      if (!line.isOpen) throw new ConnectionLost();
+      if (!line.isOpen()) throw new ConnectionLost();
       all.add(line);
       return line;
     } catch (error) {
@@ -164,12 +172,11 @@ function openLines(url: string, settings: Options, linesMax: number): Lines {
     }
   };
   const drop = (line: Line): void => {
-    if (!line.isOpen) return;
-    line.isOpen = false;
+    if (!line.isOpen()) return;
+    line.close();
     all.delete(line);
     const at = idle.indexOf(line);
     if (at >= 0) idle.splice(at, 1);
-    void line.sql.end({ timeout: 0 });
     serve();
   };
   /** Somebody waits and there is room for a connection: it is theirs. */
@@ -195,7 +202,7 @@ function openLines(url: string, settings: Options, linesMax: number): Lines {
       });
     },
     give(line) {
-      if (!line.isOpen) return;
+      if (!line.isOpen()) return;
       const next = waiting.shift();
       if (next !== undefined) next.resolve(line);
       else idle.push(line);
@@ -226,6 +233,7 @@ async function transact<T>(
   const { sql } = line;
   const lasts: Promise<unknown>[] = [];
   try {
+    if (!line.isOpen()) throw new ConnectionLost();
     // Not awaited: the first statements of `work` travel with these in one round trip.
     const opened = Promise.all([
       sql`begin`.execute(),
@@ -236,7 +244,7 @@ async function transact<T>(
       template: TemplateStringsArray,
       ...parameters: readonly postgres.ParameterOrFragment<never>[]
     ) => {
-      if (!line.isOpen) throw new ConnectionLost();
+      if (!line.isOpen()) throw new ConnectionLost();
       return sql(template, ...parameters);
     };
     const last = <R extends readonly (object | undefined)[]>(query: postgres.PendingQuery<R>) => {
@@ -249,7 +257,7 @@ async function transact<T>(
       Object.assign(send, { unsafe: (text: string) => sql.unsafe(text), last }) as unknown as Tx,
     );
     await opened;
-    if (!line.isOpen) throw new ConnectionLost();
+    if (!line.isOpen()) throw new ConnectionLost();
     const commit = sql`commit`.execute();
     await Promise.all([...lasts, commit]);
     // A failed statement in a pipeline makes COMMIT succeed with this tag, and nothing was written.
@@ -257,7 +265,7 @@ async function transact<T>(
       throw new Error("The transaction was rolled back at commit.");
     return result;
   } catch (error) {
-    if (line.isOpen) await sql`rollback`.catch(() => undefined);
+    if (line.isOpen()) await sql`rollback`.catch(() => undefined);
     throw error;
   } finally {
     lines.give(line);
@@ -272,6 +280,7 @@ async function sendWhole<T extends readonly (object | undefined)[]>(
   const line = await lines.take();
   const { sql } = line;
   try {
+    if (!line.isOpen()) throw new ConnectionLost();
     const opened = sql`begin`.execute();
     const fenced =
       sql`select set_config('role', 'airlock_app', true), set_config('airlock.tenant', ${tenant}, true)`.execute();
@@ -284,7 +293,7 @@ async function sendWhole<T extends readonly (object | undefined)[]>(
       throw new Error("The transaction was rolled back at commit.");
     return await answer;
   } catch (error) {
-    if (line.isOpen) await sql`rollback`.catch(() => undefined);
+    if (line.isOpen()) await sql`rollback`.catch(() => undefined);
     throw error;
   } finally {
     lines.give(line);

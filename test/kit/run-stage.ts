@@ -51,6 +51,8 @@ export type RunStage = OpenedDoor & {
   count(what: "permit" | "attempt" | "timer" | "xcom" | "dag_run"): Promise<number>;
   /** Airlock's promises about rows, as SQL; the names of those that are broken. */
   brokenPromises(): Promise<string[]>;
+  /** Throws with the names of the broken ones, and if a door had a problem. */
+  mustHaveKept(): Promise<void>;
   closeAll(): Promise<void>;
 };
 
@@ -179,6 +181,12 @@ function stageOn(database: TestDatabase): RunStage {
       return row?.n ?? 0;
     },
     brokenPromises: () => brokenPromises(database),
+    async mustHaveKept() {
+      const broken = await brokenPromises(database);
+      if (broken.length > 0) throw new Error(`broken: ${broken.join("; ")}`);
+      const [problem] = doors.flatMap((opened) => opened.problems);
+      if (problem !== undefined) throw new Error("a door had a problem", { cause: problem });
+    },
     async closeAll() {
       for (const opened of doors) await opened.close();
       await database.drop();

@@ -34,7 +34,7 @@ beforeEach(() => stage.reset());
 afterEach(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
   workers = [];
-  expect(await stage.brokenPromises()).toEqual([]);
+  await stage.mustHaveKept();
 });
 
 const worker = async (env: Record<string, string> = {}): Promise<WorkerProcess> => {
