@@ -113,6 +113,58 @@ test("a completion that fails ends the runner: a fresh one takes over, and what 
   await eventually(async () => ((await rows()).length === 0 ? true : undefined));
 });
 
+test("while a runner that failed waits for its long jobs, the next one has started, within the same slots", async () => {
+  const { owner } = stage.database;
+  const mayEnd = Promise.withResolvers<undefined>();
+  const long = randomUUID();
+  let most = 0;
+  let now = 0;
+  const { jobs, gone } = await open(async (job) => {
+    now += 1;
+    most = Math.max(most, now);
+    if (job.attempt === long) await mayEnd.promise;
+    now -= 1;
+  });
+  await ring({ a: long });
+  await eventually(() => Promise.resolve(jobs.includes(long) ? true : undefined));
+  await owner.unsafe(`
+    create or replace function public.refuse() returns trigger language plpgsql as $$ begin raise exception 'no completion'; end $$;
+    create trigger refuse before delete on graphile_worker._private_jobs for each row execute function public.refuse()`);
+  try {
+    await ring({});
+    await eventually(() => Promise.resolve(gone.length > 0 ? true : undefined));
+  } finally {
+    await owner.unsafe("drop trigger refuse on graphile_worker._private_jobs");
+  }
+  const more = Array.from({ length: 6 }, () => randomUUID());
+  await ring(...more.map((a) => ({ a })));
+  await eventually(() => Promise.resolve(more.every((a) => jobs.includes(a)) ? true : undefined));
+  expect(most).toBeLessThanOrEqual(2);
+  mayEnd.resolve(undefined);
+});
+
+test("a runner whose first question is cut off does not stay deaf", async () => {
+  const { owner } = stage.database;
+  // The question for its task ids waits on this lock, and dies there.
+  const hold = await owner.reserve();
+  await hold`begin`;
+  await hold`lock table graphile_worker._private_tasks in access exclusive mode`;
+  const opening = open();
+  await eventually(async () => {
+    const cut = await owner`
+      select pg_terminate_backend(pid) from pg_stat_activity
+       where wait_event_type = 'Lock' and query like '%_private_tasks%' and datname = current_database()`;
+    return cut.length > 0 ? true : undefined;
+  });
+  await hold`rollback`;
+  hold.release();
+  const { jobs } = await opening;
+  await ring({});
+  expect(await eventually(() => Promise.resolve(jobs.length === 1 ? true : undefined), 8_000)).toBe(
+    true,
+  );
+});
+
 test("a zombie's completion never takes the row of who holds the attempt now", async () => {
   const zombieMayEnd = Promise.withResolvers<undefined>();
   const holderMayEnd = Promise.withResolvers<undefined>();

@@ -2,8 +2,12 @@
  * The only room that knows graphile-worker, which is our doorbell and nothing more: a job says "look at
  * this attempt"; what to do is in our tables. Known traps and what closes them here:
  *
- * - a failed completion ends the runner (0.17, 0.18): we start a fresh one at once, and tell which pool is gone, so
- *   that what it left locked is released: nobody else would for four hours
+ * - a failed completion ends the runner (0.17, 0.18), which first waits for all its jobs: we start a fresh one at
+ *   once beside it, and tell which pool is gone, so that what it left locked is released: nobody else would for four
+ *   hours
+ * - a connection that is cut during a runner's very first question (its task ids) makes it deaf: it keeps the failed
+ *   answer for ever and fetches nothing, silently. A runner none of whose fetches succeed is replaced
+ * - a fetch that failed is repeated after the poll interval: we ring ourselves, sooner
  * - a handler that throws sends its job into a back-off of up to six hours: ours never throws, what it could not do
  *   it must ring for again
  * - `run()` resolves, and even `listen:success` comes, before LISTEN is active; and what rings while the listening
@@ -49,75 +53,126 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   pool.on("connect", (client) => {
     client.on("error", () => undefined);
   });
-  const stopping = new AbortController();
-  const isStopping = (): boolean => stopping.signal.aborted;
+  const slots = openSlots(options.concurrency);
+  const listening = Promise.withResolvers<undefined>();
+  const running = new Set<Promise<void>>();
+  let stopping = false;
   let current: Runner | undefined;
-  let poolId: string | undefined;
   let wake: (() => void) | undefined;
 
-  const cycle = async (started: () => void): Promise<void> => {
-    while (!isStopping()) {
+  const supervise = async (): Promise<void> => {
+    while (!stopping) {
+      let poolId: string | undefined;
+      const fetchesNoMore = Promise.withResolvers<undefined>();
       try {
-        current = await startRunner(pool, options, started, (id) => {
-          poolId = id;
-          options.onPoolId(id);
+        const runner = await startRunner(pool, options, slots, {
+          listening: () => listening.resolve(undefined),
+          poolId(id) {
+            poolId = id;
+            options.onPoolId(id);
+          },
+          fetchesNoMore: () => fetchesNoMore.resolve(undefined),
         });
-        await current.promise;
+        current = runner;
+        const over = runner.promise
+          .catch((error: unknown) => options.onProblem("queue runner ended", error))
+          .finally(() => running.delete(over));
+        running.add(over);
+        await Promise.race([over, fetchesNoMore.promise]);
+        // It waits for its jobs, which may take hours: the next one starts at once beside it.
+        void runner.stop().catch(() => undefined);
       } catch (error) {
-        options.onProblem("queue runner ended; starting a fresh one", error);
+        options.onProblem("cannot start a queue runner; trying again", error);
       }
-      current = undefined;
-      if (!isStopping()) {
-        if (poolId !== undefined) options.onPoolGone(poolId);
-        poolId = undefined;
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, 500);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-      }
+      if (stopping) break;
+      if (poolId !== undefined) options.onPoolGone(poolId);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 200);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
     }
   };
-  let running: Promise<void> = Promise.resolve();
-  await new Promise<void>((resolve) => {
-    running = cycle(resolve);
-  });
+  const supervised = supervise();
+  await listening.promise;
   return {
     async stop() {
-      stopping.abort();
+      stopping = true;
       wake?.();
       await current?.stop().catch(() => undefined);
-      await running;
+      await supervised;
+      await Promise.all(running);
       await pool.end().catch(() => undefined);
     },
   };
 }
 
+/** As many at once as the worker has slots, whichever runner brought them. */
+function openSlots(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let taken = 0;
+  return async (work) => {
+    if (taken >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    else taken += 1;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) taken -= 1;
+      else next();
+    }
+  };
+}
+
+type Heard = {
+  readonly listening: () => void;
+  readonly poolId: (id: string) => void;
+  readonly fetchesNoMore: () => void;
+};
+
 async function startRunner(
   pool: pg.Pool,
   options: PoolOptions,
-  started: () => void,
-  onPoolId: (poolId: string) => void,
+  slots: ReturnType<typeof openSlots>,
+  heard: Heard,
 ): Promise<Runner> {
   const events: WorkerEvents = new EventEmitter();
-  events.on("pool:create", ({ workerPool }) => onPoolId(workerPool.id));
+  const ring = (by: Pick<pg.Pool, "query"> | Pick<pg.PoolClient, "query">): Promise<unknown> =>
+    by.query("select pg_notify('jobs:insert', $1)", [
+      JSON.stringify({ count: options.concurrency }),
+    ]);
+  events.on("pool:create", ({ workerPool }) => heard.poolId(workerPool.id));
   events.on("pool:listen:success", ({ client }) => {
     // In the next breath: behind graphile's own LISTEN on this very connection.
     setImmediate(() => {
-      client
-        .query("select pg_notify('jobs:insert', $1)", [
-          JSON.stringify({ count: options.concurrency }),
-        ])
-        .then(started, () => undefined); // gone again: the next LISTEN comes here as well
+      ring(client).then(heard.listening, () => undefined); // gone again: the next LISTEN comes here as well
     });
   });
+  events.on("pool:fatalError", heard.fetchesNoMore);
+  events.on("pool:gracefulShutdown", heard.fetchesNoMore);
+  let failures = 0;
+  let again: NodeJS.Timeout | undefined;
+  events.on("worker:getJob:error", () => {
+    failures += 1;
+    if (failures >= options.concurrency * 2) heard.fetchesNoMore();
+    else
+      again ??= setTimeout(() => {
+        again = undefined;
+        ring(pool).catch(() => undefined);
+      }, 300);
+  });
+  const fetched = (): void => {
+    failures = 0;
+  };
+  events.on("worker:getJob:empty", fetched);
+  events.on("job:start", fetched);
   const onJob = async (payload: unknown): Promise<void> => {
     const job = readJob(payload);
     if (job === undefined) return;
     try {
-      await options.onJob(job);
+      await slots(() => options.onJob(job));
     } catch (error) {
       options.onProblem("a job failed; the sweep rings again", error);
     }
