@@ -56,12 +56,13 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   const slots = openSlots(options.concurrency);
   const listening = Promise.withResolvers<undefined>();
   const running = new Set<Promise<void>>();
-  let stopping = false;
+  let isWanted = true;
+  const stopping = (): boolean => !isWanted;
   let current: Runner | undefined;
   let wake: (() => void) | undefined;
 
   const supervise = async (): Promise<void> => {
-    while (!stopping) {
+    while (!stopping()) {
       let poolId: string | undefined;
       const fetchesNoMore = Promise.withResolvers<undefined>();
       try {
@@ -84,7 +85,7 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
       } catch (error) {
         options.onProblem("cannot start a queue runner; trying again", error);
       }
-      if (stopping) break;
+      if (stopping()) break;
       if (poolId !== undefined) options.onPoolGone(poolId);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 200);
@@ -99,7 +100,7 @@ export async function runPool(options: PoolOptions): Promise<QueuePool> {
   await listening.promise;
   return {
     async stop() {
-      stopping = true;
+      isWanted = false;
       wake?.();
       await current?.stop().catch(() => undefined);
       await supervised;
