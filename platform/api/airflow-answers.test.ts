@@ -471,6 +471,8 @@ test("connections, variables and pools are made, changed and removed as Airflow'
     slots: -1,
     open_slots: -1,
   });
+  // What waited for a slot may start.
+  expect(stage.calls.at(-1)).toMatchObject({ deed: "limitGrew", tenant: "acme" });
   await tell("cat", "DELETE", `${p}/db`);
   await tell("cat", "DELETE", `${p}/default_pool`);
   expect(codes.splice(0)).toEqual([201, 200, 204, 400]);

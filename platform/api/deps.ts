@@ -158,6 +158,8 @@ export type RunDeeds = {
     tenant: TenantId,
     dag: { readonly dag_id: string; readonly is_paused: boolean; readonly user: string },
   ): Promise<Answer<undefined, DeedProblem>>;
+  /** A pool or the tenant may run more than before: what waited for that is admitted now. */
+  limitGrew(tenant: TenantId): void;
   /** Removes the DAG with its history; refused while its file is live in a repository. */
   deleteDag(
     tenant: TenantId,

@@ -35,16 +35,25 @@ export async function serveLive(
   const first = await deps.authorizer.rightsIn(tenant);
   if (!first.canAnywhere(asker, "run.read")) return refuse(404, "Not Found");
 
-  response.writeHead(200, {
-    "content-type": "text/event-stream",
-    "cache-control": "no-store",
-    "x-accel-buffering": "no",
-  });
-  response.write(": airlock\n\n");
-  let handing = Promise.resolve();
-  const unsubscribe = deps.feed.subscribe(tenant, (changes) => {
-    handing = handing.then(() => hand(changes)).catch(() => end());
-  });
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  let handing = opened;
+  const unsubscribe = deps.feed.subscribe(
+    tenant,
+    (changes) => {
+      handing = handing.then(() => hand(changes)).catch(() => end());
+    },
+    // Not before the feed has its cursor: who sees the answer may trust that no later change is missed.
+    () => {
+      if (response.writableEnded) return;
+      response.writeHead(200, {
+        "content-type": "text/event-stream",
+        "cache-control": "no-store",
+        "x-accel-buffering": "no",
+      });
+      response.write(": airlock\n\n");
+      open();
+    },
+  );
   const ping = setInterval(() => {
     // Also the moment at which a session or token that is no longer valid ends the stream.
     identify().then(

@@ -403,6 +403,8 @@ export function openDeeds(deps: DeedDeps) {
       return good(undefined);
     },
 
+    limitGrew: (tenant: TenantId): void => door.admit(tenant),
+
     async deleteDag(
       tenant: TenantId,
       dag: { readonly dag_id: string; readonly user: string },

@@ -112,7 +112,7 @@ test("each hostile file of a push gets its own error; the good one beside them i
       .filter((error) => error.path.endsWith(file))
       .map((error) => error.message)
       .join(" ");
-  expect(about("loops.py"), said).toMatch(/not parsed after 4 s/);
+  expect(`${about("loops.py")} ${said}`).toMatch(/not parsed after 4 s/);
   expect(about("exits.py")).toMatch(/exit|ended/i);
   expect(about("segfaults.py")).toMatch(/SIGSEGV|segmentation/i);
   expect(about("prints.py")).toMatch(/output|printed|second/i);

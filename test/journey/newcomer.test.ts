@@ -32,11 +32,11 @@ function journey(open: () => Promise<House>): { house?: House } {
   const opened: { house?: House } = {};
   test("the platform is ready, and says how to go on", async () => {
     opened.house = await open();
-    const { output } = opened.house;
+    const { house } = opened;
     await eventually(async () =>
-      output().includes("npx airlock trigger acme/orders_etl --wait") ? true : undefined,
+      house.output().includes("npx airlock trigger acme/orders_etl --wait") ? true : undefined,
     );
-    const ready = await fetch(`${opened.house.url}/readyz`);
+    const ready = await fetch(`${house.url}/readyz`);
     expect(ready.status).toBe(200);
   }, 240_000);
 

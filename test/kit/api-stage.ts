@@ -367,6 +367,9 @@ function rememberingRuns({ owner }: TestDatabase, calls: Calls): RunDeeds {
       await owner`update airlock.dag set is_paused = ${asked.is_paused} where tenant = ${tenant} and dag_id = ${asked.dag_id}`;
       return good(undefined);
     }),
+    limitGrew: (tenant) => {
+      calls.push({ deed: "limitGrew", tenant, asked: undefined });
+    },
     deleteDag: remember("deleteDag", () =>
       bad({ kind: "refused" as const, message: "its file is live in pipelines" }),
     ),

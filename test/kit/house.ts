@@ -63,7 +63,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
           String(options.user.gid),
           "--clear-groups",
         ];
-  const [program = process.execPath, ...before] = [...as, process.execPath];
+  const [program = process.execPath, ...before] = as.length > 0 ? [...as, process.execPath] : [];
   if (options.user !== undefined) env["HOME"] = home;
   const child: ChildProcess = spawn(
     program,

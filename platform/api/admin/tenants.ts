@@ -133,6 +133,7 @@ export const tenantEndpoints: readonly Endpoint[] = [
         });
         return changed;
       });
+      ask.deps.runs.limitGrew(name.value);
       return json(200, toTenant(row));
     },
   ),

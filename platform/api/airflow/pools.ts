@@ -196,6 +196,7 @@ async function change(
     if (!found) throw noPool(name);
     await ask.audit(tx, "pool.write", `pool:${name}`, { slots: changes.slots ?? null });
   });
+  ask.deps.runs.limitGrew(ask.tenant);
 }
 
 async function remove(ask: Ask<unknown, unknown>, name: string): Promise<void> {
