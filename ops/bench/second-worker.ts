@@ -37,7 +37,7 @@ export async function startWorker(bench: BenchHouse, home: string): Promise<Seco
     if (child.exitCode !== null) break;
     const [row] = await bench.sql<{ worker: string }[]>`
       select worker from airlock.worker where home = ${home} and pid = ${child.pid ?? 0} and queue_pool is not null`;
-    if (row !== undefined && printed.includes("Airlock is ready"))
+    if (row !== undefined && printed.includes("Airlock (worker) is ready"))
       return {
         id: row.worker,
         async kill() {
