@@ -178,17 +178,19 @@ export function hostAttempt(
   };
 }
 
-const contentTypes: Readonly<Record<string, string>> = {
-  html: "text/html",
-  svg: "image/svg+xml",
-  png: "image/png",
-  jpg: "image/jpeg",
-  jpeg: "image/jpeg",
-  pdf: "application/pdf",
-  csv: "text/csv",
-  json: "application/json",
-  txt: "text/plain",
-  md: "text/markdown",
-};
+const contentTypes: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    html: "text/html",
+    svg: "image/svg+xml",
+    png: "image/png",
+    jpg: "image/jpeg",
+    jpeg: "image/jpeg",
+    pdf: "application/pdf",
+    csv: "text/csv",
+    json: "application/json",
+    txt: "text/plain",
+    md: "text/markdown",
+  }),
+);
 const contentTypeOf = (name: string): string =>
-  contentTypes[name.split(".").at(-1)?.toLowerCase() ?? ""] ?? "application/octet-stream";
+  contentTypes.get(name.split(".").at(-1)?.toLowerCase() ?? "") ?? "application/octet-stream";

@@ -491,16 +491,19 @@ export function replyFrame(id: number, { body, error }: Reply): readonly unknown
   return body === undefined ? [id] : [id, body];
 }
 
-const levels: { readonly [name: string]: LogLine["level"] } = {
-  debug: "debug",
-  info: "info",
-  warning: "warning",
-  warn: "warning",
-  error: "error",
-  exception: "error",
-  critical: "critical",
-  fatal: "critical",
-};
+/** A map: `constructor` is a word that a task may send as well. */
+const levels: ReadonlyMap<string, LogLine["level"]> = new Map(
+  Object.entries({
+    debug: "debug",
+    info: "info",
+    warning: "warning",
+    warn: "warning",
+    error: "error",
+    exception: "error",
+    critical: "critical",
+    fatal: "critical",
+  } as const),
+);
 
 function readRecords(raw: unknown): readonly LogLine[] {
   if (!Array.isArray(raw)) throw new RequestProblem("records must be a list");
@@ -511,7 +514,7 @@ function readRecords(raw: unknown): readonly LogLine[] {
     return {
       // A clock of the author's: kept near ours, so that logs stay sorted.
       at: Number.isFinite(at) && Math.abs(at - now) < 86_400_000 ? Math.round(at) : now,
-      level: levels[String(record["level"]).toLowerCase()] ?? "info",
+      level: levels.get(String(record["level"]).toLowerCase()) ?? "info",
       source: "task",
       text: typeof event === "string" ? event : JSON.stringify(event ?? "", bigAsText),
     };

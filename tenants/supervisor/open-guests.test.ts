@@ -414,6 +414,21 @@ while True: time.sleep(1)`,
 });
 
 describe("hostile guests", () => {
+  test("a level that is no level is info, also where JavaScript knows the word", async () => {
+    const lines: unknown[] = [];
+    await stage.run(
+      "for level in ('constructor', '__proto__', 'ERROR'): tell({'type': 'Log', 'records': [{'level': level, 'event': level, 'at': 1}]})",
+      { host: { log: async (batch) => void lines.push(...batch) } },
+    );
+    await expect
+      .poll(() => lines)
+      .toMatchObject([
+        { level: "info", text: "constructor" },
+        { level: "info", text: "__proto__" },
+        { level: "error", text: "ERROR" },
+      ]);
+  });
+
   test("a daemon that outlives its task is ended", async () => {
     const mark = `stage-${String(process.pid)}-daemon`;
     const told = await stage.run(`

@@ -189,7 +189,7 @@ export function readEgress(allowed: readonly string[], things: LocalThings): rea
   const rules = readEgressRules(allowed);
   if (!rules.ok) throw wrongUse(`--allow: ${rules.problem.replace(/^egress/, "entry ")}`);
   const ofConnections = [...things.connections.values()].flatMap(({ host, port, conn_type }) => {
-    const to = port ?? usualPorts[conn_type];
+    const to = port ?? (Object.hasOwn(usualPorts, conn_type) ? usualPorts[conn_type] : undefined);
     return host === undefined || to === undefined || !/^[\w.:-]+$/.test(host)
       ? []
       : [{ host, port: to }];

@@ -27,7 +27,7 @@ export const presetCron: Readonly<Record<string, string>> = {
 
 /** A sentence about what is wrong with it, or undefined. */
 export function cronProblem(expression: string): string | undefined {
-  if (presetCron[expression] !== undefined) return undefined;
+  if (Object.hasOwn(presetCron, expression)) return undefined;
   if (expression.length > 200) return "the cron expression is longer than 200 characters";
   const parts = expression.trim().split(/\s+/);
   if (parts.length !== 5)

@@ -37,7 +37,10 @@ export function timetableOf(
     };
   const problem = cronProblem(schedule.expression);
   if (problem !== undefined) return { kind: "wrong", message: problem };
-  const expression = presetCron[schedule.expression] ?? schedule.expression.trim();
+  const preset = Object.hasOwn(presetCron, schedule.expression)
+    ? presetCron[schedule.expression]
+    : undefined;
+  const expression = preset ?? schedule.expression.trim();
   return schedule.intervals === true
     ? { kind: "cron_interval", expression, timezone: zone }
     : { kind: "cron_trigger", expression, timezone: zone, interval_s: 0 };
