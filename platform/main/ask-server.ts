@@ -112,6 +112,18 @@ function queryText(query: Query): string {
   return text === "" ? "" : `?${text}`;
 }
 
+function notFoundAt(path: string): [problem: string, hint: string] {
+  const tenant = /^\/(?:t|api\/platform\/(?:tenants|deploys|repositories))\/([^/]+)/.exec(
+    path,
+  )?.[1];
+  return [
+    tenant === undefined
+      ? "there is no such thing, or you may not see it"
+      : `there is no tenant ${decodeURIComponent(tenant)}, or nothing of that name in it, or you may not see it`,
+    "what you may see: airlock tenants list",
+  ];
+}
+
 async function problemOf(profile: Profile, response: Response): Promise<CommandProblem> {
   const text = await response.text().catch(() => "");
   const detail = detailOf(text) ?? `${response.status} ${response.statusText}`;
@@ -125,6 +137,10 @@ async function problemOf(profile: Profile, response: Response): Promise<CommandP
       );
     case 403:
       return failed(`not allowed: ${detail}`);
+    case 404:
+      // The server says no more, so that nobody learns the names of what he may not see.
+      if (detail === "Not Found") return failed(...notFoundAt(new URL(response.url).pathname));
+      return failed(detail);
     case 502:
     case 503:
     case 504:

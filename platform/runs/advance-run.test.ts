@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { dagSpec, type TaskSketch } from "../../test/kit/dag-spec.ts";
 import { openDatabase, type TestDatabase } from "../../test/kit/database.ts";
-import type { DagSpec, TaskSpec } from "../model/dag-spec.ts";
 import { type AttemptId, known, type RunKey } from "../model/ids.ts";
 import { type Claimed, claimAttempt } from "../store/claim.ts";
 import { openStore, type Store } from "../store/open.ts";
@@ -53,52 +53,14 @@ beforeEach(async () => {
   });
 });
 
-const task = (id: string, downstream: string[], more: Partial<TaskSpec> = {}): TaskSpec => ({
-  task_id: known.task(id),
-  operator: "PythonOperator",
-  downstream: downstream.map(known.task),
-  trigger_rule: "all_success",
-  retries: 0,
-  retry_delay_s: 300,
-  retry_exponential_backoff: 0,
-  depends_on_past: false,
-  wait_for_downstream: false,
-  pool: "default_pool",
-  pool_slots: 1,
-  queue: "default",
-  priority_weight: 1,
-  weight_rule: "downstream",
-  is_setup: false,
-  is_teardown: false,
-  on_failure_fail_dagrun: false,
-  has_callbacks: false,
-  multiple_outputs: false,
-  runs_in: "python",
-  template_fields: [],
+const task = (id: string, downstream: string[], more: Partial<TaskSketch> = {}): TaskSketch => ({
   ...more,
+  task_id: id,
+  downstream,
 });
 
-async function deploy(dagId: string, tasks: TaskSpec[]): Promise<void> {
-  const spec: DagSpec = {
-    dag_id: known.dag(dagId),
-    tags: [],
-    owners: [],
-    level: "3",
-    guest: "python",
-    timetable: { kind: "none" },
-    timezone: "UTC",
-    catchup: false,
-    max_active_runs: 16,
-    max_active_tasks: 16,
-    max_consecutive_failed_dag_runs: 0,
-    fail_fast: false,
-    params: {},
-    render_template_as_native_obj: false,
-    has_success_callback: false,
-    has_failure_callback: false,
-    groups: [],
-    tasks,
-  };
+async function deploy(dagId: string, tasks: TaskSketch[]): Promise<void> {
+  const spec = dagSpec(tasks, { dag_id: known.dag(dagId) });
   await database.owner`
     insert into airlock.dag (tenant, dag_id, repository, path, version, commit, environment, display_name, level, timetable, max_active_runs, max_active_tasks)
     values ('acme', ${dagId}, 'main', 'dags/x.py', 1, 'c', 'default', ${dagId}, '3', '{}', 16, 16)`;

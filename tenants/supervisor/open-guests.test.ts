@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { known } from "../../platform/model/ids.ts";
+import type { Group } from "../sandbox/cgroups.ts";
 import { type Stage, setStage } from "./test-guest/stage.ts";
 
 let stage: Stage;
@@ -411,6 +412,41 @@ while True: time.sleep(1)`,
     expect(told.outcome).toMatchObject({ kind: "stopped", reason: "too late" });
     expect(told.xcoms.size).toBe(0);
   });
+});
+
+test("an attempt whose limits cannot be set does not begin", async ({ skip }) => {
+  const { sandbox } = stage;
+  if (sandbox.groups === undefined) return skip("no writable control groups on this machine");
+  const unmovable = (group: Group): Group => ({
+    ...group,
+    move: () => Promise.reject(Object.assign(new Error("EACCES: not ours"), { code: "EACCES" })),
+    make: (...asked) => unmovable(group.make(...asked)),
+  });
+  const groups = sandbox.groups;
+  // Beside the stage's own guests, whose names it would take otherwise.
+  const runDir = join(sandbox.runDir, "unmovable");
+  mkdirSync(runDir, { mode: 0o711 });
+  const other = await setStage(undefined, {
+    sandbox: {
+      ...sandbox,
+      runDir,
+      groups: {
+        ...groups,
+        make: (name, limits) => unmovable(groups.make(`unmovable-${name}`, limits)),
+      },
+    },
+  });
+  try {
+    const told = await other.run("xcom('it ran')");
+    expect(told.outcome).toMatchObject({
+      kind: "failed",
+      retryable: true,
+      reason: expect.stringContaining("its limits could not be set: EACCES: not ours") as string,
+    });
+    expect(told.xcoms.size).toBe(0);
+  } finally {
+    await other.close();
+  }
 });
 
 describe("hostile guests", () => {

@@ -364,8 +364,13 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       try {
         await own.move(hostPid);
         own.reset();
-      } catch {
-        // It died meanwhile; its socket says so as well.
+      } catch (error) {
+        // It died meanwhile: its socket says so as well. Anything else: nothing of an author's runs without its limits.
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH" && child.exit === undefined) {
+          signalAll([hostPid], "SIGKILL", false);
+          await own.remove();
+          throw new Error(`its limits could not be set: ${(error as Error).message}`);
+        }
       }
     }
     let released = false;
