@@ -218,6 +218,7 @@ test("refused is 1, wrong use 2, not signed in and not there 3, each with a sent
     [["trigger", "acme/orders", "--run-id", "r1"], 1, "There is a run r1 already"],
     [["pause", "acme/orders"], 1, "not allowed"],
     [["pools", "create", "acme/p", "0"], 1, "slots: must be above 0"],
+    [["dags", "list", "nobody"], 1, "there is no tenant nobody"],
     [["tenants", "list"], 3, "does not accept the token"],
     [["tenants", "list", "--url", "http://127.0.0.1:9"], 3, "does not answer"],
     [["trigger", "orders"], 2, "write tenant/dag"],
