@@ -354,6 +354,9 @@ export function conductAttempt(options: ConductOptions): Conducted {
       Promise.all([closed(child.comms), ...outputsEnded]),
       new Promise((resolve) => after(200, () => resolve(undefined))),
     ]);
+    // After a stall of ours the timer comes before what the sockets hold: a terminal frame there must still be read.
+    await nextRound();
+    await nextRound();
     if (busyOrDecided()) return;
     await decide(ending === undefined ? (terminal ?? endOfExit(exit)) : endOfEnding(ending));
   }
