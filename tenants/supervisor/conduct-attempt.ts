@@ -78,6 +78,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
   let decided = false;
   let working = false;
   let pressed = false;
+  let relief = Promise.withResolvers<void>();
   let limitHit: string | undefined;
   const mapped = new Map<string, number>();
   const skipped: string[] = [];
@@ -88,6 +89,8 @@ export function conductAttempt(options: ConductOptions): Conducted {
     write: (lines) => host.log(lines),
     onPressure: (pause) => {
       pressed = pause;
+      if (pause) relief = Promise.withResolvers();
+      else relief.resolve();
       for (const socket of [...outputs, child.comms]) {
         if (pause) socket.pause();
         else if (socket !== child.comms || waiting.length < framesWaitingMax) socket.resume();
@@ -354,7 +357,8 @@ export function conductAttempt(options: ConductOptions): Conducted {
       Promise.all([closed(child.comms), ...outputsEnded]),
       new Promise((resolve) => after(200, () => resolve(undefined))),
     ]);
-    // After a stall of ours the timer comes before what the sockets hold: a terminal frame there must still be read.
+    // A terminal frame must be read also where we paused the sockets, or where after a stall of ours the timer comes first.
+    if (pressed) await relief.promise;
     await nextRound();
     await nextRound();
     if (busyOrDecided()) return;

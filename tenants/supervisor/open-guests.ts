@@ -251,7 +251,7 @@ export function openGuests(options: GuestsOptions): OpenGuests {
 
   async function takeChild(pool: Pool, signal: AbortSignal): Promise<Child> {
     const single = pool.key.kind === "node";
-    for (let starts = 0; ; ) {
+    for (let starts = 0, failures = 0; ; ) {
       signal.throwIfAborted();
       pool.guests = pool.guests.filter((guest) => !guest.isOver());
       let guest = single
@@ -269,7 +269,10 @@ export function openGuests(options: GuestsOptions): OpenGuests {
       try {
         return await unlessAborted(guest.take(), signal);
       } catch (error) {
-        if (signal.aborted || starts >= startsMax || !(error instanceof GuestOver)) throw error;
+        failures += 1;
+        // A guest whose children never come to us is not over: it must not be asked for ever either.
+        if (starts >= startsMax || failures > startsMax) throw error;
+        if (signal.aborted || !(error instanceof GuestOver)) throw error;
       }
     }
   }

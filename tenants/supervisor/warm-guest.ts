@@ -109,6 +109,7 @@ type Expected = {
   readonly seen: Set<Role>;
   readonly sockets: Map<Role, Socket>;
   readonly waiting: Map<Role, readonly ((socket: Socket | undefined) => void)[]>;
+  taken?: boolean;
   pid?: number;
   onPid?: () => void;
   exit?: ChildExit;
@@ -273,12 +274,14 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       if (ahead === undefined && single && used) throw new GuestOver("a single-use guest was used");
       used = true;
       const child = await (ahead ?? fork());
-      if (!children.has(child.nonce) || child.comms.destroyed) {
+      const expected = children.get(child.nonce);
+      if (expected === undefined || child.comms.destroyed) {
         // It was killed while it waited.
         await child.release();
         if (single || state !== "ready") throw new GuestOver("the guest is over");
         continue;
       }
+      expected.taken = true;
       live += 1;
       idleSince = performance.now();
       if (!single && state === "ready") setImmediate(park);
@@ -496,10 +499,13 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
     child.onExit(exit);
   }
 
-  /** Its output ends by itself when its last process is gone: what is in the kernel by then is read first. */
+  /**
+   * Its sockets end by themselves when its last process is gone: what is in the kernel by then is read first. A
+   * process's end may be noticed before its last frame: of all that ended during one round of the event loop.
+   */
   function hangUp(child: Expected, withinMs: number): void {
-    for (const [role, socket] of child.sockets) {
-      if (role === "comms" || withinMs === 0) socket.destroy();
+    for (const socket of child.sockets.values()) {
+      if (withinMs === 0) socket.destroy();
       else if (!socket.destroyed) {
         const timer = setTimeout(() => socket.destroy(), withinMs);
         socket.once("close", () => clearTimeout(timer));
@@ -619,7 +625,8 @@ export function startWarmGuest(options: WarmGuestOptions): WarmGuest {
       await boxed?.exited;
       for (const child of children.values()) {
         childGone(child, { code: null, signal: "SIGKILL" });
-        hangUp(child, lastWordsMs);
+        // One that was only kept ready has nothing to say.
+        hangUp(child, child.taken ? lastWordsMs : 0);
       }
       await group?.remove();
       rmSync(socketDir, { recursive: true, force: true });

@@ -1,5 +1,8 @@
 /** The real supervisor and the real sandbox: what the stage of the other tests plays is what they do. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -99,3 +102,69 @@ test.each(["dags/orders.dag.ts", "dags/orders.dag.yaml"])(
     });
   },
 );
+
+test("what a branch chose is read although its end was noticed before its last frame", async () => {
+  const { dags } = await parsed("dags/orders.dag.yaml");
+  const payload = (dags[0] as DagSpec).tasks.find((one) => one.task_id === "how")?.payload;
+  const { outcome } = await stage.run("", {
+    key,
+    start: {
+      run: runWith({ region: "eu", limit: 3 }),
+      dag_file: "dags/orders.dag.yaml",
+      dag_id: (dags[0] as DagSpec).dag_id,
+      task_id: known.task("how"),
+      ...(payload === undefined ? {} : { payload }),
+    },
+    host: {
+      getXCom: async () => ({ sum: 460, count: 2 }),
+      getVariable: async () => "yes",
+      // All it has left to do is to say how it ended, and to end.
+      setXCom: () => untilOursHangs(),
+    },
+  });
+  expect(outcome).toMatchObject({
+    kind: "success",
+    skip: { followed: ["report"], skipped: ["nothing"] },
+  });
+});
+
+/**
+ * Resolves in a round of the event loop that has a process's end on its list already, and holds that round up
+ * for a second: who ends meanwhile is reaped with the other, before anybody asks what its sockets hold.
+ */
+async function untilOursHangs(): Promise<void> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const [[peer], client] = await Promise.all([
+    once(server, "connection") as Promise<[ReturnType<typeof connect>]>,
+    (async () => {
+      const socket = connect(port, "127.0.0.1");
+      await once(socket, "connect");
+      return socket;
+    })(),
+  ]);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  peer.once("data", () => {
+    resolve();
+    void (async () => {
+      // The answer to the task is written in one of these turns.
+      for (let turn = 0; turn < 100; turn++) await Promise.resolve();
+      hang(1000);
+      peer.destroy();
+      client.destroy();
+      server.close();
+    })();
+  });
+  setImmediate(() => {
+    spawn("true");
+    client.write("x");
+    hang(200);
+  });
+  return promise;
+}
+
+function hang(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
