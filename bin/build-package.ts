@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildPage } from "../platform/main/build-page.ts";
 import { bundleGuest } from "../tenants/guest/node/bundle-guest.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -48,6 +49,10 @@ for (const room of rooms.filter((name) => existsSync(join(root, name))))
     },
   });
 
+await buildPage((line) => console.error(line));
+cpSync(join(root, "platform", "web", "dist"), join(dist, "platform", "web", "dist"), {
+  recursive: true,
+});
 await bundleGuest(join(dist, "guest", "node"));
 
 mkdirSync(join(dist, "schema"), { recursive: true });

@@ -10,27 +10,34 @@ const sources = Object.keys(rooms)
   .filter((room) => existsSync(join(root, room)))
   .flatMap((room) =>
     readdirSync(join(root, room), { recursive: true, encoding: "utf8" })
-      .filter((file) => /\.tsx?$/.test(file) && !/\.test\.tsx?$/.test(file))
+      .filter((file) => /\.tsx?$/.test(file) && !/\.test\.tsx?$|^dist\//.test(file))
       .map((file) => ({
         path: `${room}/${file}`,
         text: readFileSync(join(root, room, file), "utf8"),
       })),
   );
 
-const importsOf = (text: string): string[] =>
+type Import = { readonly target: string; readonly ofTypes: boolean };
+const importsOf = (text: string): Import[] =>
   [
     ...text.matchAll(
-      /(?:^|\n)\s*(?:import|export)\b[^"';]*?from\s*"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s*"([^"]+)"/g,
+      /(?:^|\n)\s*(?:import|export)\b([^"';]*?)from\s*"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)import\s*"([^"]+)"/g,
     ),
-  ].map((m) => m[1] ?? m[2] ?? m[3] ?? "");
+  ].map((m) => ({
+    target: m[2] ?? m[3] ?? m[4] ?? "",
+    ofTypes: /^\s+type\b/.test(m[1] ?? ""),
+  }));
 
 const faults = sources.flatMap(({ path, text }) => {
   const room = roomOf(path);
   const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
-  const byImport = importsOf(code).flatMap((target) => {
+  const byImport = importsOf(code).flatMap(({ target, ofTypes }) => {
     if (target.startsWith(".")) {
       const other = roomOf(relative(root, join(root, dirname(path), target)));
-      return other === room || rooms[room]?.includes(other) || rooms[room]?.includes("*")
+      return other === room ||
+        rooms[room]?.includes(other) ||
+        rooms[room]?.includes("*") ||
+        (ofTypes && rooms[room]?.includes(`types of ${other}`))
         ? []
         : [`${path} may not import ${other}`];
     }

@@ -79,6 +79,8 @@ export const rooms: Record<string, readonly string[]> = {
     "tenants/registry",
     "ops/telemetry",
   ],
+  // the browser's: HTTP only; of the API it may know the types of the answers, nothing that runs
+  "platform/web": ["platform/model", "types of platform/api"],
   // mains
   "platform/main": anything,
   "ops/bench": anything,

@@ -22,6 +22,7 @@ import { badRequest, forbidden, HttpProblem, notFound, notSignedIn } from "./pro
 import { checkFields, readBody } from "./read-body.ts";
 import { json } from "./reply.ts";
 import { cookieName, isFromOurPages, readCookie } from "./same-origin.ts";
+import { uiEndpoints } from "./ui/endpoints.ts";
 
 export type Api = {
   /** `from.ip`: of the socket, or of a trusted proxy's header; main knows which. */
@@ -41,6 +42,7 @@ export function createApi(deps: ApiDeps): Api {
   let description: object | undefined;
   const endpoints: readonly Endpoint[] = [
     ...airflowEndpoints(signIn),
+    ...uiEndpoints(),
     ...adminEndpoints(signIn, () => (description ??= describeApi(endpoints, deps.version))),
   ];
   const tenants = openTenantCheck(deps);

@@ -6,18 +6,21 @@
  */
 import type { Logger } from "../../ops/telemetry/log.ts";
 import type { TenantId } from "../model/ids.ts";
-import { type Change, currentCursor, readChanges } from "../store/changes.ts";
+import { type Change, changesSince, currentCursor, readChanges } from "../store/changes.ts";
 import type { Store } from "../store/open.ts";
 
 export type Feed = {
   /** Changes of one tenant from now on. `onOpen`: what commits from now on will come; who reads the present after that misses nothing. */
   subscribe(tenant: TenantId, listener: FeedListener, onOpen?: () => void): () => void;
+  /** What was committed since `place` (of a batch that somebody got), in pages of the feed's own; undefined: too much, or too long ago. Some of it may have come before. */
+  since(place: string, tenants: readonly TenantId[]): Promise<readonly Change[] | undefined>;
   /** Something was committed by this process: tell all others, soon. */
   changed(): void;
   close(): void;
 };
 
-export type FeedListener = (changes: readonly Change[]) => void;
+/** `place`: where to go on after this batch. */
+export type FeedListener = (changes: readonly Change[], place: string) => void;
 
 const notifyEveryMs = 10;
 const backstopMs = 1_000;
@@ -53,7 +56,10 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
             readChanges(tx, from, last, batchMax),
           );
           if (page === 0) goOn = next;
-          hand(changes.filter((change) => !recent.has(change.seq)));
+          hand(
+            changes.filter((change) => !recent.has(change.seq)),
+            goOn,
+          );
           for (const { seq } of changes) {
             seen.add(seq);
             recent.add(seq); // should the next page fail, this one is not handed out again
@@ -72,11 +78,11 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
     }
   };
 
-  const hand = (changes: readonly Change[]): void => {
+  const hand = (changes: readonly Change[], place: string): void => {
     if (changes.length === 0) return;
     const byTenant = Map.groupBy(changes, (change) => change.tenant);
     for (const [tenant, some] of byTenant)
-      for (const listener of listeners.get(tenant) ?? []) listener(some);
+      for (const listener of listeners.get(tenant) ?? []) listener(some, place);
   };
 
   await store.listen(
@@ -100,6 +106,11 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
         if (mine.size === 0) listeners.delete(tenant);
       };
     },
+    since: (place, tenants) =>
+      store.system(async (tx) => {
+        const missed = await changesSince(tx, place, tenants, batchMax + 1);
+        return missed.length > batchMax ? undefined : missed;
+      }),
     changed() {
       announcing ??= setTimeout(() => {
         announcing = undefined;

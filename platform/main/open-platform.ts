@@ -50,12 +50,14 @@ import { beatRole, readRoleBeats } from "../store/role-beats.ts";
 import { ensureDatabase } from "../store/sample-database.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
+import { findPage } from "./build-page.ts";
 import { type HeldHome, holdHome } from "./home.ts";
 import { keepBundles } from "./keep-bundles.ts";
 import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
 import { serveLive } from "./serve-live.ts";
+import { openPage } from "./serve-page.ts";
 import { openSourceDeeds } from "./source-deeds.ts";
 import { openTenantThings } from "./tenant-things.ts";
 import { version } from "./version.ts";
@@ -397,6 +399,7 @@ async function openParts(
 
   let port = settings.port;
   if (has("server")) {
+    const pageFolder = await findPage(progress);
     progress("listening");
     // The sync role is another process: it is asked by a row, and its answer is read from the deploy's row.
     const elsewhere: Syncs = {
@@ -423,8 +426,8 @@ async function openParts(
             JSON.parse(await keyring.open(tenant, "webhook", repository, sealed)) as string[],
           now: () => new Date(),
         }),
-      live: (request, response, tenant) =>
-        serveLive(request, response, tenant, {
+      live: (request, response, tenants) =>
+        serveLive(request, response, tenants, {
           feed,
           signIn: api.signIn,
           authorizer,
@@ -443,6 +446,7 @@ async function openParts(
         const asker = token === undefined ? undefined : await api.signIn.byToken(token);
         return asker !== undefined && (await authorizer.can(asker, "platform.read", "*", "*"));
       },
+      page: pageFolder === undefined ? undefined : openPage(pageFolder),
       documents: readDocuments(),
       onSurprise: (error, path) =>
         log.error({ room: "http", err: error, path }, "a request failed"),
@@ -583,7 +587,6 @@ function readDocuments(): ReadonlyMap<string, { readonly type: string; readonly 
     join(root, "schema", "dag.v1.json"),
   ].find((path) => existsSync(path));
   const documents = new Map<string, { readonly type: string; readonly body: string }>();
-  documents.set("/", { type: "text/html; charset=utf-8", body: frontPage });
   if (schema !== undefined)
     documents.set("/schema/dag.v1.json", {
       type: "application/schema+json",
@@ -591,22 +594,6 @@ function readDocuments(): ReadonlyMap<string, { readonly type: string; readonly 
     });
   return documents;
 }
-
-const frontPage = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Airlock</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1c2430;background:#fff}
-code{background:#eef1f5;padding:.1em .3em;border-radius:3px}a{color:#0b5cad}
-@media (prefers-color-scheme:dark){body{color:#dde3ea;background:#12161c}code{background:#1e252e}a{color:#7ab8ff}}</style>
-<h1>Airlock is running</h1>
-<p>Push DAGs to a tenant's repository and they are live in about a second. This release is driven by git, by the
-<code>airlock</code> command and by the HTTP API; it has no pages for runs yet.</p>
-<ul>
-<li><code>git clone http://admin@HOST/git/TENANT/REPOSITORY.git</code></li>
-<li><code>npx airlock trigger TENANT/DAG --wait</code>, <code>npx airlock --help</code></li>
-<li><a href="/api/platform/openapi.json">The API, described</a> (OpenAPI); each tenant answers as an Airflow at <code>/t/TENANT</code></li>
-<li><a href="/readyz">Health</a>, <a href="/metrics">metrics</a>, <a href="/schema/dag.v1.json">the YAML schema</a></li>
-</ul></html>`;
 
 const listen = (server: Server, host: string, port: number): Promise<number> =>
   new Promise((done, fail) => {

@@ -9,6 +9,8 @@ import { type GitHost, serveGit } from "../../tenants/source/serve-git.ts";
 import type { WebhookAnswer } from "../../tenants/sync/receive-webhook.ts";
 import type { Api } from "../api/create-api.ts";
 import { type RepositoryId, readRepositoryId, readTenantId, type TenantId } from "../model/ids.ts";
+import { liveTenants } from "./serve-live.ts";
+import type { Page } from "./serve-page.ts";
 
 export type HttpDeps = {
   readonly api: Api;
@@ -22,10 +24,12 @@ export type HttpDeps = {
   readonly live: (
     request: IncomingMessage,
     response: ServerResponse,
-    tenant: TenantId,
+    tenants: readonly TenantId[],
   ) => Promise<void>;
   readonly mayReadMetrics: (request: IncomingMessage) => Promise<boolean>;
-  /** Small fixed documents: the front page, the YAML schema. */
+  /** undefined: it was not built, which only a packed copy without it can be. */
+  readonly page: Page | undefined;
+  /** Small fixed documents: the YAML schema. */
   readonly documents: ReadonlyMap<string, { readonly type: string; readonly body: string }>;
   readonly onSurprise: (error: unknown, path: string) => void;
 };
@@ -67,11 +71,9 @@ async function route(
     return serveGit(request, response, deps.gitHost(request.socket.remoteAddress ?? "unknown"));
   const hook = /^\/t\/([^/]+)\/hooks\/git\/([^/]+)$/.exec(path);
   if (hook !== null) return takeWebhook(deps, request, response, hook[1] ?? "", hook[2] ?? "");
-  const live = /^\/t\/([^/]+)\/api\/live$/.exec(path);
-  if (live !== null && request.method === "GET") {
-    const tenant = readTenantId(live[1]);
-    if (!tenant.ok) return answer(response, 404, { detail: "Not Found" });
-    return deps.live(request, response, tenant.value);
+  if (request.method === "GET" && path.endsWith("/live")) {
+    const tenants = liveTenants(request.url ?? "/");
+    if (tenants !== undefined) return deps.live(request, response, tenants);
   }
   if (path === "/metrics" && request.method === "GET") {
     if (!(await deps.mayReadMetrics(request)))
@@ -94,6 +96,7 @@ async function route(
     response.end(document.body);
     return;
   }
+  if (deps.page !== undefined && (await deps.page.serve(request, response, path))) return;
   await toApi(request, response);
 }
 

@@ -14,32 +14,34 @@ export type Actor = {
 /** `dag:<id>`, `conn:<id>`, `var:<key>`, `pool:<name>`, `repo:<name>`, or `*` for a thing of the tenant as a whole. */
 export type Thing = string;
 
-export type Deed =
-  | "dag.read"
-  | "dag.pause"
-  | "dag.delete"
-  | "run.read"
-  | "run.trigger"
-  | "run.clear"
-  | "run.delete"
-  | "task.mark"
-  | "log.read"
-  | "xcom.read"
-  | "xcom.write"
-  | "code.read"
-  | "conn.read"
-  | "conn.write"
-  | "var.read"
-  | "var.write"
-  | "pool.read"
-  | "pool.write"
-  | "repo.read"
-  | "repo.write"
-  | "repo.push"
-  | "audit.read"
-  | "grant.read"
-  | "grant.write"
-  | "tenant.read"
-  | "tenant.write"
-  | "platform.read"
-  | "platform.write";
+export const deeds = [
+  "dag.read",
+  "dag.pause",
+  "dag.delete",
+  "run.read",
+  "run.trigger",
+  "run.clear",
+  "run.delete",
+  "task.mark",
+  "log.read",
+  "xcom.read",
+  "xcom.write",
+  "code.read",
+  "conn.read",
+  "conn.write",
+  "var.read",
+  "var.write",
+  "pool.read",
+  "pool.write",
+  "repo.read",
+  "repo.write",
+  "repo.push",
+  "audit.read",
+  "grant.read",
+  "grant.write",
+  "tenant.read",
+  "tenant.write",
+  "platform.read",
+  "platform.write",
+] as const;
+export type Deed = (typeof deeds)[number];

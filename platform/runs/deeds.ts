@@ -17,6 +17,7 @@ import {
 import type { JsonObject } from "../model/json.ts";
 import type { InstanceKey, InstanceRow, RunEvent } from "../model/run.ts";
 import type { RunState } from "../model/states.ts";
+import { addNotice } from "../store/changes.ts";
 import type { Tx } from "../store/open.ts";
 import type { RunRow } from "../store/run-rows.ts";
 import { type CreateDeps, createRun } from "./create-run.ts";
@@ -390,12 +391,13 @@ export function openDeeds(deps: DeedDeps) {
       tenant: TenantId,
       dag: { readonly dag_id: string; readonly is_paused: boolean; readonly user: string },
     ): Outcome<undefined> {
-      const found = await store.tx(
-        tenant,
-        (tx) => tx`
+      const found = await store.tx(tenant, async (tx) => {
+        const rows = await tx`
           update airlock.dag set is_paused = ${dag.is_paused}, plan_needed = plan_needed or not ${dag.is_paused}
-           where tenant = ${tenant} and dag_id = ${dag.dag_id} returning 1`,
-      );
+           where tenant = ${tenant} and dag_id = ${dag.dag_id} returning 1`;
+        if (rows.length > 0) await addNotice(tx, tenant, "dag", dag.dag_id);
+        return rows;
+      });
       if (found.length === 0)
         return bad({ kind: "not_found", message: `DAG with dag_id: '${dag.dag_id}' not found` });
       if (!dag.is_paused) door.admit(tenant); // its tasks that were ready when it was paused

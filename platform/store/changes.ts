@@ -36,6 +36,18 @@ export async function readChanges(
   return { changes, next: snapshot?.xmin ?? cursor };
 }
 
+/** Of some tenants, from a cursor on, oldest first. */
+export const changesSince = async (
+  tx: Tx,
+  cursor: string,
+  tenants: readonly TenantId[],
+  limit: number,
+): Promise<readonly Change[]> =>
+  tx<Change[]>`
+    select seq, tenant, at, dag_id, run_id, task_id, map_index, try_number, from_state, to_state
+      from airlock.change where xid >= ${cursor}::text::xid8 and tenant = any(${tenants as TenantId[]}::text[])
+     order by seq limit ${limit}`;
+
 export async function currentCursor(tx: Tx): Promise<string> {
   const [row] = await tx<{ xmin: string }[]>`
     select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`;
@@ -45,3 +57,15 @@ export async function currentCursor(tx: Tx): Promise<string> {
 /** The feed is for the living: what is older than this is history, which runs and attempts keep themselves. */
 export const forgetChanges = (tx: Tx, olderHours: number) => tx`
   delete from airlock.change where at < clock_timestamp() - make_interval(hours => ${olderHours})`;
+
+/** What changed beside runs: a repository's deploys, a DAG's pause, a tenant's connections, variables or pools. */
+export type NoticeKind = "deploy" | "dag" | "things";
+
+/** A row of the feed without a run: its `dag_id` is "" where it is about no DAG, its `to_state` says of what kind it is. */
+export const addNotice = (tx: Tx, tenant: TenantId, kind: NoticeKind, dagId = "") => tx`
+  with noted as (
+    insert into airlock.change (tenant, run, dag_id, run_id, task_id, map_index, try_number, to_state)
+    values (${tenant}, 0, ${dagId}, '', '', -1, 0, ${kind}) returning 1)
+  select pg_notify('airlock_feed', '') from noted`;
+
+export const isNotice = (change: Change): boolean => change.run_id === "";

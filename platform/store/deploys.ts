@@ -1,5 +1,6 @@
 /** The record of what was deployed when, and what was wrong with it. */
 import type { CommitId, RepositoryId, TenantId } from "../model/ids.ts";
+import { addNotice } from "./changes.ts";
 import type { Tx } from "./open.ts";
 import { type SyncReason, storable } from "./repositories.ts";
 
@@ -40,6 +41,7 @@ export async function beginDeploy(
   const rows = await tx<{ deploy: string }[]>`
     insert into airlock.deploy (tenant, repository, commit, reason, state)
     values (${deploy.tenant}, ${deploy.repository}, ${deploy.commit}, ${deploy.reason}, 'syncing') returning deploy::text`;
+  await addNotice(tx, deploy.tenant, "deploy");
   return rows[0]?.deploy ?? "";
 }
 
@@ -68,6 +70,7 @@ export async function endDeploy(
            dags_unchanged = ${end.dags.unchanged}, dags_removed = ${end.dags.removed},
            errors = ${JSON.stringify(errors)}::text::json, errors_count = ${end.errors.length}
      where tenant = ${end.tenant} and deploy = ${end.deploy}::bigint and state = 'syncing'`;
+  await addNotice(tx, end.tenant, "deploy");
   await tx`select pg_notify(${deployChannel}, ${`${end.tenant}/${end.repository}/${end.deploy}`})`;
 }
 

@@ -1,12 +1,15 @@
 import { z } from "zod";
+import { deeds } from "../../model/access.ts";
+import { known } from "../../model/ids.ts";
 import { sessionHours } from "../../store/people.ts";
 import { tooManyTries } from "../airflow/token.ts";
-import { type Endpoint, endpoint } from "../endpoint.ts";
+import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
 import type { SignIn } from "../identify.ts";
 import { forbidden, HttpProblem } from "../problem.ts";
 import { json, nothing } from "../reply.ts";
 import { cookieName, isFromOurPages, readCookie, sessionCookie } from "../same-origin.ts";
+import { seenTenants } from "./tenants.ts";
 
 const path = "/api/platform/session";
 const tag = "Session";
@@ -14,7 +17,20 @@ const me = z.object({
   name: z.string(),
   groups: z.array(z.string()),
   is_platform_admin: z.boolean(),
+  /** The server's clock, so that a page can tell ages rightly on a machine whose own is wrong. */
+  now: z.iso.datetime(),
+  version: z.string(),
+  tenants: z.array(
+    z.object({
+      tenant: z.string(),
+      display_name: z.string(),
+      state: z.enum(["active", "suspended"]),
+      /** What one may do on something in it: what a page may offer. */
+      may: z.array(z.enum(deeds)),
+    }),
+  ),
 });
+export type Me = z.output<typeof me>;
 
 export const sessionEndpoints = (signIn: SignIn): readonly Endpoint[] => [
   endpoint(
@@ -50,8 +66,8 @@ export const sessionEndpoints = (signIn: SignIn): readonly Endpoint[] => [
       method: "GET",
       path,
       tag,
-      summary: "Who is signed in",
-      policy: { signedIn: true, why: "one's own name" },
+      summary: "Who is signed in, and in which tenants they may do what",
+      policy: { signedIn: true, why: "one's own name and rights" },
       answers: { 200: me },
     },
     async (ask) => {
@@ -60,7 +76,10 @@ export const sessionEndpoints = (signIn: SignIn): readonly Endpoint[] => [
         name: ask.asker.name,
         groups: ask.asker.groups.map((group) => group.replace(/^group:/, "")),
         is_platform_admin: platform.can(ask.asker, "platform.write", "*"),
-      });
+        now: new Date().toISOString(),
+        version: ask.deps.version,
+        tenants: await tenantsOf(ask),
+      } satisfies Me);
     },
   ),
   endpoint(
@@ -81,3 +100,19 @@ export const sessionEndpoints = (signIn: SignIn): readonly Endpoint[] => [
     },
   ),
 ];
+
+async function tenantsOf(ask: Ask<unknown, unknown>): Promise<Me["tenants"]> {
+  const { asker, deps } = ask;
+  const platform = await deps.authorizer.rightsIn("*");
+  const everywhere = deeds.filter((deed) => platform.canAnywhere(asker, deed));
+  const isAdmin = platform.can(asker, "platform.write", "*");
+  const tenants: Me["tenants"] = [];
+  for (const { tenant, display_name, state } of await seenTenants(ask)) {
+    // An admin's rights are the same in all: the rules of a thousand tenants need not be read to say so.
+    const rights = isAdmin ? undefined : await deps.authorizer.rightsIn(known.tenant(tenant));
+    const may =
+      rights === undefined ? everywhere : deeds.filter((deed) => rights.canAnywhere(asker, deed));
+    tenants.push({ tenant, display_name, state, may: [...may] });
+  }
+  return tenants;
+}

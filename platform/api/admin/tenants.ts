@@ -139,7 +139,7 @@ export const tenantEndpoints: readonly Endpoint[] = [
   ),
 ];
 
-async function seenTenants(ask: Ask<unknown, unknown>): Promise<readonly TenantRow[]> {
+export async function seenTenants(ask: Ask<unknown, unknown>): Promise<readonly TenantRow[]> {
   const { asker, deps } = ask;
   const platform = await deps.authorizer.rightsIn("*");
   const [all, named] = await deps.store.system(async (tx) => [

@@ -1,0 +1,16 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { createRoot } from "react-dom/client";
+import { queryClient } from "./ask/query-client.ts";
+import { followTheme } from "./frame/theme.ts";
+import { router } from "./router.tsx";
+import "./theme.css";
+
+followTheme();
+const place = document.getElementById("page");
+if (place === null) throw new Error("the document has no place for the page");
+createRoot(place).render(
+  <QueryClientProvider client={queryClient}>
+    <RouterProvider router={router} />
+  </QueryClientProvider>,
+);

@@ -1,0 +1,10 @@
+import { Empty, PageHead } from "../../parts/panels.tsx";
+
+export function RightsPage() {
+  return (
+    <>
+      <PageHead title="Rights" />
+      <Empty title="Rights" />
+    </>
+  );
+}
