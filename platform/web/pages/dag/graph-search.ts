@@ -1,0 +1,2 @@
+/** What the graph and the code tab keep in the address. */
+export const graphSearch = {} as const;
