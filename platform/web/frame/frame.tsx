@@ -14,10 +14,10 @@ import {
   ServerCog,
   Sun,
 } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useLayoutEffect, useState } from "react";
 import { useConnection } from "../ask/connection.ts";
 import { queryClient } from "../ask/query-client.ts";
-import { type Me, useMe, useSignOut } from "../ask/session.ts";
+import { type Me, signOut, useMe } from "../ask/session.ts";
 import { useLive } from "../live/use-live.ts";
 import { Button, IconButton } from "../parts/button.tsx";
 import { Menu } from "../parts/overlay.tsx";
@@ -35,7 +35,7 @@ export function Frame() {
   const me = useMe();
   const navigate = useNavigate();
   const at = useRouterState({ select: ({ location }) => location });
-  useEffect(listenForKeys, []);
+  useLayoutEffect(listenForKeys, []);
   useEffect(() => {
     if (me) serverSaid(Date.parse(me.now));
     if (me === null && at.pathname !== "/sign-in")
@@ -121,7 +121,6 @@ function TopBar({
   readonly onFind: () => void;
 }) {
   const navigate = useNavigate();
-  const signOut = useSignOut();
   const zone = useZone();
   const choice = useThemeChoice();
   return (
