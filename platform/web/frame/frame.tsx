@@ -35,13 +35,17 @@ export function Frame() {
   const me = useMe();
   const navigate = useNavigate();
   const at = useRouterState({ select: ({ location }) => location });
+  const signingIn = useRouterState({
+    select: ({ matches }) => matches.some(({ routeId }) => routeId === "/sign-in"),
+  });
   useLayoutEffect(listenForKeys, []);
   useEffect(() => {
     if (me) serverSaid(Date.parse(me.now));
     if (me === null && at.pathname !== "/sign-in")
       void navigate({ to: "/sign-in", search: { back: at.href }, replace: true });
   }, [me, at, navigate]);
-  if (at.pathname === "/sign-in") return <Outlet />;
+  // By what is shown, not by the address: until the next page is loaded the address is ahead of it.
+  if (signingIn) return <Outlet />;
   if (me === undefined) return <Loading what="Airlock" />;
   if (me === null) return null;
   return <SignedIn me={me} />;
