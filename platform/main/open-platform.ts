@@ -56,7 +56,7 @@ import { keepBundles } from "./keep-bundles.ts";
 import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
-import { serveLive } from "./serve-live.ts";
+import { openLiveStreams } from "./serve-live.ts";
 import { openPage } from "./serve-page.ts";
 import { openSourceDeeds } from "./source-deeds.ts";
 import { openTenantThings } from "./tenant-things.ts";
@@ -410,6 +410,15 @@ async function openParts(
       wake: () => undefined,
       close: () => Promise.resolve(),
     };
+    const live = openLiveStreams({
+      feed,
+      signIn: api.signIn,
+      authorizer,
+      publicUrl: settings.publicUrl ?? server.url,
+      tenantExists: async (name) =>
+        (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
+    });
+    closers.push(() => live.close());
     const authorizeGit = openGitDoor({ store, authorizer, signIn: api.signIn });
     const http: Server = createHttpServer({
       api,
@@ -426,15 +435,7 @@ async function openParts(
             JSON.parse(await keyring.open(tenant, "webhook", repository, sealed)) as string[],
           now: () => new Date(),
         }),
-      live: (request, response, tenants) =>
-        serveLive(request, response, tenants, {
-          feed,
-          signIn: api.signIn,
-          authorizer,
-          publicUrl: settings.publicUrl ?? server.url,
-          tenantExists: async (name) =>
-            (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
-        }),
+      live: (request, response, tenants) => live.serve(request, response, tenants),
       async mayReadMetrics(request) {
         const from = request.socket.remoteAddress ?? "";
         if (
