@@ -10,6 +10,7 @@ import {
   topFor,
   topMax,
   turned,
+  walked,
 } from "./scroll-map.ts";
 
 const small: Field = { rows: 1_000, rowHeight: 20, viewport: 600 };
@@ -69,4 +70,17 @@ test("a row that is in sight is not moved, another one comes to a third of the h
 test("an empty log has no place to go", () => {
   const none = { ...small, rows: 0 };
   expect([topMax(none), topAt(50, none), scrollAt(3, none), heightOf(none)]).toEqual([0, 0, 0, 0]);
+});
+
+test("rows of several lines are walked through pixel by pixel, and the end fills the window", () => {
+  const field = { rows: 10, rowHeight: 20, viewport: 100, loose: true };
+  const linesOf = (row: number): number => (row === 1 ? 4 : 1);
+  expect(walked(0, 20, field, linesOf)).toBe(1);
+  expect(walked(1, 40, field, linesOf)).toBe(1.5);
+  expect(walked(1.5, -30, field, linesOf)).toBe(1.125);
+  expect(walked(1.5, 60, field, linesOf)).toBe(3);
+  expect(walked(0, -50, field, linesOf)).toBe(0);
+  expect(walked(10, -100, field, linesOf)).toBe(5);
+  expect(walked(9, 500, field, linesOf)).toBe(9);
+  expect(walked(0, 100, { ...field, rows: 0 }, linesOf)).toBe(0);
 });

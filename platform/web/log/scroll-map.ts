@@ -63,3 +63,26 @@ export function topFor(row: number, top: number, field: Field): number {
   if (row >= Math.ceil(top) && row < Math.floor(top) + inSight - 1) return top;
   return bounded(row - Math.floor(inSight / 3), field);
 }
+
+/** Where rows differ in height: so many pixels up or down from a row on top, through rows of which one knows how many lines they take. */
+export function walked(
+  top: number,
+  pixels: number,
+  { rows, rowHeight }: Field,
+  linesOf: (row: number) => number,
+): number {
+  if (rows === 0) return 0;
+  let row = Math.floor(top);
+  const height = (of: number): number => (of < rows ? linesOf(of) * rowHeight : 0);
+  let rest = (top - row) * height(row) + pixels;
+  while (rest < 0 && row > 0) {
+    row -= 1;
+    rest += height(row);
+  }
+  while (row < rows - 1 && rest >= height(row)) {
+    rest -= height(row);
+    row += 1;
+  }
+  const share = height(row) === 0 ? 0 : rest / height(row);
+  return Math.max(0, row + Math.min(share, row === rows - 1 ? 0 : 1));
+}
