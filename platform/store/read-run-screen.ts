@@ -20,11 +20,7 @@ export type ScreenInstance = {
   readonly label: string | null;
 };
 
-export const listScreenInstances = (
-  tx: Tx,
-  run: string,
-  taskId?: string,
-) => tx<ScreenInstance[]>`
+export const listScreenInstances = (tx: Tx, run: string, taskId?: string) => tx<ScreenInstance[]>`
   select task_id, map_index, state, try_number, max_tries, ${ms(tx, tx`scheduled_at`)} as scheduled,
          ${ms(tx, tx`queued_at`)} as queued, ${ms(tx, tx`started_at`)} as started, ${ms(tx, tx`ended_at`)} as ended,
          rendered_map_index as label
@@ -168,11 +164,9 @@ export type XComHead = {
 export const xcomsMax = 500;
 
 /** XComs of an instance, and those that its upstream tasks pushed in the same run, without their values. */
-export const listXComHeads = (
-  tx: Tx,
-  ref: InstanceRef,
-  upstream: readonly string[],
-) => tx<XComHead[]>`
+export const listXComHeads = (tx: Tx, ref: InstanceRef, upstream: readonly string[]) => tx<
+  XComHead[]
+>`
   (select task_id, map_index, key, bytes, at from airlock.xcom
     where tenant = airlock.current_tenant() and run = ${ref.run} and task_id = ${ref.taskId} and map_index = ${ref.mapIndex}
     order by key limit ${xcomsMax})

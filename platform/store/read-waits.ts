@@ -66,11 +66,9 @@ export type UpstreamInstance = {
 };
 
 /** Instances of these tasks in one run: first what is not done, then what failed. */
-export const listInstancesOf = (
-  tx: Tx,
-  run: string,
-  taskIds: readonly string[],
-) => tx<UpstreamInstance[]>`
+export const listInstancesOf = (tx: Tx, run: string, taskIds: readonly string[]) => tx<
+  UpstreamInstance[]
+>`
   select task_id, map_index, state from airlock.task_instance
    where tenant = airlock.current_tenant() and run = ${run} and task_id = any(${textArray(taskIds)}::text[])
    order by state is not null and state in ('success', 'failed', 'skipped', 'upstream_failed', 'removed'),
@@ -165,7 +163,11 @@ export const listRunning = (tx: Tx, dagId: string) => tx<
    where tenant = airlock.current_tenant() and dag_id = ${dagId} and state = 'running'
    order by run_after limit 20`;
 
-export type QueueWorkers = { readonly workers: number; readonly slots: number; readonly busy: number };
+export type QueueWorkers = {
+  readonly workers: number;
+  readonly slots: number;
+  readonly busy: number;
+};
 
 /** Workers that take from a queue, and how many attempts they have. Not a tenant's to see in more detail: as the system. */
 export async function countWorkers(tx: Tx, queue: string): Promise<QueueWorkers> {

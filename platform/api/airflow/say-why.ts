@@ -205,10 +205,7 @@ function beforeClaim({ queue }: Instance, workers: QueueWorkers | undefined): Wh
 }
 
 /** Of a run as a whole. */
-export function sayWhyRun(
-  { reason }: { readonly reason: string | null },
-  facts: RunWait,
-): Why {
+export function sayWhyRun({ reason }: { readonly reason: string | null }, facts: RunWait): Why {
   switch (facts.state) {
     case "running":
       return is("It runs.");
