@@ -344,13 +344,16 @@ export function openDeeds(deps: DeedDeps) {
       tenant: TenantId,
       run: { readonly dag_id: string; readonly run_id: string; readonly user: string },
     ): Outcome<undefined> {
-      const deleted = await store.tx(tenant, (tx) =>
-        deleteRuns(
+      const deleted = await store.tx(tenant, async (tx) => {
+        const rows = await deleteRuns(
           tx,
           tenant,
           tx`dag_id = ${run.dag_id} and run_id = ${run.run_id} and state in ('success', 'failed', 'queued')`,
-        ),
-      );
+        );
+        // Whoever looks at it, or at a list with it, learns that it is gone.
+        if (rows.length > 0) await addNotice(tx, tenant, "dag", run.dag_id);
+        return rows;
+      });
       if (deleted.length > 0) return good(undefined);
       return (await findRun(tenant, run.dag_id, run.run_id)) === undefined
         ? bad(noRun(run.dag_id, run.run_id))

@@ -9,6 +9,10 @@ export class Digits {
   constructor(text: string) {
     this.text = text;
   }
+  /** Written again digit by digit, where the browser can. */
+  toJSON(): unknown {
+    return rawJson?.(this.text) ?? Number(this.text);
+  }
 }
 
 /** JSON text as a value whose numbers keep their digits. Throws SyntaxError. */
@@ -151,15 +155,13 @@ export function scalarText(value: unknown): { readonly text: string; readonly cu
 
 /** The whole as indented text, digits and all; undefined: it is too deep to be written. */
 export function jsonText(value: unknown): string | undefined {
-  const raw = (JSON as unknown as { rawJSON?: (text: string) => unknown }).rawJSON;
   try {
-    return JSON.stringify(
-      value,
-      (_key, one: unknown) => (one instanceof Digits ? (raw?.(one.text) ?? one.text) : one),
-      2,
-    );
+    return JSON.stringify(value, null, 2);
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
   }
 }
+
+/** Not yet in the ES2024 types. */
+const rawJson = (JSON as unknown as { readonly rawJSON?: (text: string) => unknown }).rawJSON;

@@ -3,11 +3,12 @@ import type { LogPlace } from "../../log/log-view.tsx";
 
 export const logLevels = ["debug", "info", "warning", "error", "critical"] as const;
 
+/** undefined takes a field out of the address. */
 type PlaceSearch = {
-  readonly line?: number;
-  readonly find?: string;
-  readonly regexp?: boolean;
-  readonly level?: (typeof logLevels)[number];
+  readonly line?: number | undefined;
+  readonly find?: string | undefined;
+  readonly regexp?: boolean | undefined;
+  readonly level?: (typeof logLevels)[number] | undefined;
 };
 
 export const placeOf = ({ line, find, regexp, level }: PlaceSearch): LogPlace => ({
@@ -18,11 +19,10 @@ export const placeOf = ({ line, find, regexp, level }: PlaceSearch): LogPlace =>
 });
 
 /** What is no longer so must leave the address as well. */
-export const searchOf = (place: LogPlace): PlaceSearch =>
-  ({
-    line: undefined,
-    find: undefined,
-    regexp: undefined,
-    level: undefined,
-    ...place,
-  }) as PlaceSearch;
+export const searchOf = (place: LogPlace): PlaceSearch => ({
+  line: undefined,
+  find: undefined,
+  regexp: undefined,
+  level: undefined,
+  ...place,
+});
