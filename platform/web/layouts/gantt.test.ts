@@ -104,6 +104,7 @@ test("earlier tries are bars of the same row, coloured by how they ended", () =>
   expect(bars.map(({ kind, tryNumber, state }) => [kind, tryNumber, state])).toEqual([
     ["queued", 1, "failed"],
     ["running", 1, "failed"],
+    ["retry", 1, "up_for_retry"],
     ["waiting", 2, "running"],
     ["running", 2, "running"],
   ]);

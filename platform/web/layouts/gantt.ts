@@ -359,6 +359,20 @@ export function barsOf(
     const word =
       isLast && tryNumber === current ? state : outcomeState(attempts.outcome[at] ?? null);
     const common = { tryNumber, state: word };
+    const ready =
+      isLast && scheduled !== null && tryNumber === current
+        ? Math.min(scheduled, admitted)
+        : admitted;
+    const before = at > first ? (attempts.ended[at - 1] ?? null) : null;
+    if (before !== null && (attempts.try[at - 1] ?? 0) < tryNumber)
+      add({
+        kind: "retry",
+        from: before,
+        to: ready,
+        tryNumber: attempts.try[at - 1] ?? 0,
+        state: "up_for_retry",
+        live: false,
+      });
     // Only the last scheduling is kept: what earlier tries waited for their slot is not known.
     if (isLast && scheduled !== null && scheduled < admitted && tryNumber === current)
       add({ ...common, kind: "waiting", from: scheduled, to: admitted, live: false });
