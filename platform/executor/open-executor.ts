@@ -175,6 +175,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             attempt,
             incarnation.worker,
             deps.leaseSeconds,
+            about.host,
           );
           break;
         }

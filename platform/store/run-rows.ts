@@ -513,6 +513,8 @@ export const deleteXComsOf = (
 
 export type ContinuedAttempt = InstanceKey & {
   readonly attempt: AttemptId;
+  /** The one that ended before it, on the same worker. */
+  readonly after: AttemptId;
   readonly try_number: number;
   readonly queue: string;
   readonly worker: string;
@@ -527,10 +529,10 @@ export const insertContinued = (
   dagId: string,
   a: ContinuedAttempt,
 ) => tx`
-  insert into airlock.attempt (tenant, attempt, run, dag_id, task_id, map_index, try_number, state, fence, worker, queue,
+  insert into airlock.attempt (tenant, attempt, run, dag_id, task_id, map_index, try_number, state, fence, worker, host, queue,
          lease_until, first_started_at, started_at)
   values (${tenant}, ${a.attempt}, ${run}, ${dagId}, ${a.task_id}, ${a.map_index}, ${a.try_number}, 'running', 1, ${a.worker},
-          ${a.queue}, clock_timestamp() + make_interval(secs => ${a.lease_s}), clock_timestamp(), clock_timestamp())`;
+          (select p.host from airlock.attempt p where p.tenant = ${tenant} and p.attempt = ${a.after}), ${a.queue}, clock_timestamp() + make_interval(secs => ${a.lease_s}), clock_timestamp(), clock_timestamp())`;
 
 export const renamePermit = (
   tx: Tx,

@@ -16,6 +16,7 @@ export function GanttChart({
   layout,
   window,
   selected,
+  selectedTask,
   onSelect,
   onToggle,
   onWindow,
@@ -24,6 +25,8 @@ export function GanttChart({
   readonly window: TimeWindow;
   /** Place of an instance; −1: none. */
   readonly selected: number;
+  /** Place of its task: where it is folded, the row that stands for it. */
+  readonly selectedTask: number;
   readonly onSelect: (row: GanttRow, tryNumber: number | undefined) => void;
   readonly onToggle: (row: GanttRow, open: boolean) => void;
   readonly onWindow: (window: TimeWindow | undefined) => void;
@@ -86,7 +89,11 @@ export function GanttChart({
               row={row}
               x={x}
               width={width}
-              isSelected={row.instance >= 0 && row.instance === selected}
+              isSelected={
+                row.kind === "mapped"
+                  ? !row.isOpen && row.task === selectedTask
+                  : row.instance >= 0 && row.instance === selected
+              }
               onOpen={() => open(row)}
               onBar={(bar) =>
                 row.kind === "instance" ? onSelect(row, bar.tryNumber) : onToggle(row, !row.isOpen)

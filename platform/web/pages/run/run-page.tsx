@@ -509,6 +509,7 @@ function Timeline({
           layout={layout}
           window={window}
           selected={selected}
+          selectedTask={selected < 0 ? -2 : (data.instances.task[selected] ?? -2)}
           onSelect={onSelect}
           onToggle={toggle}
           onWindow={(next) => set(next ?? { from: undefined, to: undefined })}

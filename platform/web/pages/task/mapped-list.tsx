@@ -69,7 +69,7 @@ export function MappedList({
       });
   };
   return (
-    <div className="flex min-h-[50vh] grow flex-col">
+    <div className="flex min-h-[50vh] grow flex-col bg-surface">
       <div className="flex flex-wrap items-center gap-2 border-b border-line px-3 py-1.5">
         <Input
           aria-label="Filter the instances"

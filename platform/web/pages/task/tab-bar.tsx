@@ -26,7 +26,7 @@ export function TabBar<T extends string>({
       role="tablist"
       aria-label="Parts of this screen"
       onKeyDown={onKeyDown}
-      className="flex gap-1 overflow-x-auto border-b border-line px-3"
+      className="flex shrink-0 gap-1 overflow-x-auto overflow-y-hidden border-b border-line px-3"
     >
       {tabs.map(([tab, words]) => (
         <button
@@ -36,7 +36,7 @@ export function TabBar<T extends string>({
           aria-selected={tab === chosen}
           tabIndex={tab === chosen ? 0 : -1}
           onClick={() => onChoose(tab)}
-          className={`-mb-px border-b-2 px-2 py-1.5 whitespace-nowrap ${tab === chosen ? "border-accent font-semibold" : "border-transparent text-muted hover:text-text"}`}
+          className={`border-b-2 px-2 py-1.5 whitespace-nowrap ${tab === chosen ? "border-accent font-semibold" : "border-transparent text-muted hover:text-text"}`}
         >
           {words}
         </button>

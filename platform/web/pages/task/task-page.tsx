@@ -62,10 +62,10 @@ export function TaskPage() {
   const crumbs = crumbsOf(place);
   if (error instanceof Problem && error.status === 404 && map < 0)
     return (
-      <>
+      <div className="flex min-h-full flex-col lg:h-full">
         <PageHead title={task} crumbs={crumbs} />
         <MappedList place={place} otherwise={<Failed error={error} />} />
-      </>
+      </div>
     );
   if (error !== null && (data === undefined || error instanceof Problem))
     return (
