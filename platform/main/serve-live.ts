@@ -9,6 +9,7 @@
  * once. A reader that comes back with the id of its last event gets what it missed, or is told to read anew.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { metrics } from "../../ops/telemetry/metrics.ts";
 import type { Asker, Authorizer, TenantRights } from "../../policies/authz/authorizer.ts";
 import { isSeen } from "../../policies/authz/seen-by.ts";
 import type { SignIn } from "../api/identify.ts";
@@ -96,6 +97,8 @@ export async function serveLive(
     ),
   );
   if (state.ended) return;
+  metrics.liveStreams.inc();
+  leave.push(() => metrics.liveStreams.dec());
   response.writeHead(200, {
     "content-type": "text/event-stream",
     "cache-control": "no-store",
@@ -105,7 +108,7 @@ export async function serveLive(
   response.write(`: airlock\n\nevent: hello\ndata: ${JSON.stringify({ at: new Date() })}\n\n`);
   const place = placeOf(request);
   if (place !== undefined) queue(() => resume(place));
-  every(pingEveryMs, async () => void response.write(": ping\n\n"));
+  every(pingEveryMs, async () => void response.write("event: ping\ndata: {}\n\n"));
   every(rightsEveryMs, checkRights);
   every(identityEveryMs, async () => {
     if ((await identify(request, deps)) === undefined) end();
