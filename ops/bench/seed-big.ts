@@ -317,6 +317,30 @@ function urlOfHome(home: string): string {
   return `postgres://airlock:${secret}@127.0.0.1:${port}/airlock`;
 }
 
+export type SeedOptions = {
+  readonly home?: string | undefined;
+  readonly database?: string | undefined;
+  readonly tenant: string;
+  readonly dags: number;
+  readonly instances: number;
+  /** `TASKSxRUNS` of the one wide DAG. */
+  readonly wide: string;
+};
+
+export async function seedTenant({ home, database, wide, ...big }: SeedOptions): Promise<void> {
+  const url = database ?? (home === undefined ? undefined : urlOfHome(home));
+  if (url === undefined) throw new Error("Say where: --home DIR or --database URL.");
+  const [wideTasks = 5000, wideRuns = 50] = wide.split("x").map(Number);
+  const sql = postgres(url, { max: 1, onnotice: () => undefined });
+  const begun = performance.now();
+  try {
+    await seedBig(sql, { ...big, wideTasks, wideRuns });
+    say(`seeded in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+  } finally {
+    await sql.end();
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -328,29 +352,16 @@ async function main(): Promise<void> {
       wide: { type: "string", default: "5000x50" },
     },
   });
-  const url = values.database ?? (values.home === undefined ? undefined : urlOfHome(values.home));
-  if (url === undefined) {
+  await seedTenant({
+    ...values,
+    dags: Number(values.dags),
+    instances: Number(values.instances),
+  }).catch((error: unknown) => {
     say(
-      "usage: node ops/bench/seed-big.ts --home DIR | --database URL [--tenant big] [--dags N] [--instances N] [--wide TASKSxRUNS]",
+      `${error instanceof Error ? error.message : String(error)}\nusage: node ops/bench/seed-big.ts --home DIR | --database URL [--tenant big] [--dags N] [--instances N] [--wide TASKSxRUNS]`,
     );
-    process.exitCode = 2;
-    return;
-  }
-  const [wideTasks = 5000, wideRuns = 50] = values.wide.split("x").map(Number);
-  const sql = postgres(url, { max: 1, onnotice: () => undefined });
-  const begun = performance.now();
-  try {
-    await seedBig(sql, {
-      tenant: values.tenant,
-      dags: Number(values.dags),
-      instances: Number(values.instances),
-      wideTasks,
-      wideRuns,
-    });
-    say(`seeded in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
-  } finally {
-    await sql.end();
-  }
+    process.exitCode = 1;
+  });
 }
 
 if (import.meta.main) await main();
