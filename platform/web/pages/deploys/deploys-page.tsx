@@ -55,7 +55,7 @@ export function DeploysPage() {
         {repositories.length > 1 && (
           <Select
             aria-label="Repository"
-            className="max-w-48"
+            className="!w-48"
             value={repository ?? ""}
             onChange={({ target }) =>
               void navigate({
@@ -72,7 +72,7 @@ export function DeploysPage() {
         )}
         <Select
           aria-label="State"
-          className="max-w-36"
+          className="!w-32"
           value={state ?? ""}
           onChange={({ target }) =>
             void navigate({
