@@ -403,8 +403,10 @@ async function openParts(
     progress("listening");
     // The sync role is another process: it is asked by a row, and its answer is read from the deploy's row.
     const elsewhere: Syncs = {
-      async now(tenant, repository) {
-        await store.tx(tenant, (tx) => wantSync(tx, tenant, repository, "push"));
+      async now(tenant, repository, reason, listener) {
+        await store.tx(tenant, (tx) =>
+          wantSync(tx, tenant, repository, reason, "wake", listener?.by),
+        );
         return { kind: "not_mine", lines: [] };
       },
       wake: () => undefined,
@@ -425,8 +427,8 @@ async function openParts(
       gitHost: (ip) => ({
         root: folders.hosted,
         authorize: (request) => authorizeGit(request, ip),
-        pushed: ({ tenant, repository, refs, signal }) =>
-          answerPush({ tenant, repository, refs, signal }, syncs ?? elsewhere, syncDeps),
+        pushed: ({ tenant, repository, refs, actor, signal }) =>
+          answerPush({ tenant, repository, refs, actor, signal }, syncs ?? elsewhere, syncDeps),
       }),
       webhook: (request) =>
         receiveWebhook(request, {
