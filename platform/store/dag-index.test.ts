@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openDatabase, type TestDatabase } from "../../test/kit/database.ts";
 import { known } from "../model/ids.ts";
+import { listFailures, listLateDags, listOpenTasks, listPoolPressure } from "./attention.ts";
 import { type DagIndexRights, dagIndexStatement, listDagIndex, stripLength } from "./dag-index.ts";
 import type { SeenIds } from "./filters.ts";
 import { openStore, type Store, type Tx } from "./open.ts";
+import type { Scope } from "./seen-across.ts";
 
 const dags = 300;
 const runsPerDag = 60;
@@ -12,6 +14,17 @@ let database: TestDatabase;
 let store: Store;
 const acme = known.tenant("acme");
 const all: SeenIds = { allow: { kind: "all" }, deny: { kind: "some", ids: [], ranges: [] } };
+const scopes: readonly Scope[] = [
+  {
+    tenant: acme,
+    dags: all,
+    runs: all,
+    code: all,
+    repositories: all,
+    pools: all,
+    wholeTenant: true,
+  },
+];
 const rights: DagIndexRights = { dag: all, runs: all, pause: all, trigger: all };
 
 beforeAll(async () => {
@@ -115,6 +128,36 @@ test("asked for some DAGs it answers those alone, and never more than the limit"
   });
 });
 
+test.each<[string, (tx: Tx) => Promise<unknown>, number]>([
+  ["failures", (tx) => listFailures(tx, scopes, 200), 50],
+  // Five open ones, and of each task what it took in the last 25 runs.
+  [
+    "what is open",
+    (tx) => listOpenTasks(tx, scopes, { olderS: 60, perTenant: 5, limit: 5 }),
+    1_500,
+  ],
+  ["late", (tx) => listLateDags(tx, scopes, { byS: 60, limit: 10 }), 100],
+  [
+    "pools",
+    (tx) => listPoolPressure(tx, scopes, { waitingMax: 100, limit: 10, onlyUsed: false }),
+    400,
+  ],
+])("what needs attention is found without reading the history: %s", async (_name, ask, most) => {
+  for (const how of ["one tenant", "all tenants"]) {
+    const measured = async (tx: Tx): Promise<number> => {
+      const before = await countReads(tx);
+      await ask(tx);
+      const after = await countReads(tx);
+      const sum = (reads: readonly Read[]): number =>
+        reads.reduce((all, { seq, idx }) => all + seq + idx, 0);
+      return sum(after) - sum(before);
+    };
+    const read =
+      how === "one tenant" ? await store.tx(acme, measured) : await store.system(measured);
+    expect(read).toBeLessThan(most);
+  }
+});
+
 /** Each DAG: one running run, the rest ended; each run with `tasks` instances. */
 async function seedManyDags(
   { owner }: TestDatabase,
@@ -142,5 +185,13 @@ async function seedManyDags(
            priority_weight, operator, order_at)
     select 'acme', r.run, 't' || n, -1, r.dag_id, 'success', 1, 'default_pool', 1, 'default', 1, 'X', r.logical_date
       from airlock.dag_run r, generate_series(1, ${tasks}::int) n`;
+  // A few are open, and a few failed just now.
+  await owner`
+    update airlock.task_instance i set state = 'running', started_at = now() - interval '1 hour' from airlock.dag_run r
+     where r.tenant = i.tenant and r.run = i.run and r.state = 'running' and i.task_id = 't1' and i.dag_id < 'dag_00020'`;
+  await owner`
+    update airlock.task_instance i set state = 'failed', ended_at = now(), reason = 'bad' from airlock.dag_run r
+     where r.tenant = i.tenant and r.run = i.run and r.state = 'running' and i.task_id = 't2' and i.dag_id < 'dag_00003'`;
+  await owner`insert into airlock.pool (tenant, pool, slots) values ('acme', 'default_pool', 128)`;
   await owner`analyze`;
 }
