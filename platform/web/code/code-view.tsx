@@ -99,7 +99,8 @@ function LineNumber({
   readonly digits: number;
   readonly onLine: ((line: number) => void) | undefined;
 }) {
-  const look = "sticky left-0 mr-3 shrink-0 border-r border-line bg-surface px-2 text-right text-muted select-none";
+  const look =
+    "sticky left-0 mr-3 shrink-0 border-r border-line bg-surface px-2 text-right text-muted select-none";
   const style = { minWidth: `calc(${String(digits)}ch + 1rem)` };
   if (onLine === undefined)
     return (

@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { diffLists, diffTexts, diffWords, foldRows, type Hunk, linesOf, unify } from "./line-diff.ts";
+import {
+  diffLists,
+  diffTexts,
+  diffWords,
+  foldRows,
+  type Hunk,
+  linesOf,
+  unify,
+} from "./line-diff.ts";
 
 /** What one has after the hunks were applied to `a`, taking what is new from `b`. */
 function apply(a: readonly string[], b: readonly string[], hunks: readonly Hunk[]): string[] {
@@ -37,7 +45,9 @@ test("applied to the one list, the difference gives the other, with what is equa
 
 test("no shorter difference exists", () => {
   const shortest = (a: readonly string[], b: readonly string[]): number => {
-    const table = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0));
+    const table = Array.from({ length: a.length + 1 }, () =>
+      new Array<number>(b.length + 1).fill(0),
+    );
     for (let i = a.length; i >= 0; i--)
       for (let j = b.length; j >= 0; j--) {
         const row = table[i] ?? [];
@@ -71,7 +81,9 @@ test("past the bound it is one replacement, and still right", () => {
 });
 
 test("rows hold every line of both texts, in order, whatever is folded and opened", () => {
-  const text = fc.array(fc.constantFrom("one", "two words", "  three", "", "four = 4"), { maxLength: 60 });
+  const text = fc.array(fc.constantFrom("one", "two words", "  three", "", "four = 4"), {
+    maxLength: 60,
+  });
   fc.assert(
     fc.property(text, text, (a, b) => {
       const { rows, added, removed } = diffTexts(a.join("\n"), b.join("\n"));

@@ -48,7 +48,8 @@ function myers(a: readonly string[], b: readonly string[], max: number): readonl
     // Only the diagonals that d edits can reach are kept: the whole trace grows with d², not with the texts.
     trace.push(furthest.slice(middle - d - 1, middle + d + 2));
     for (let k = -d; k <= d; k += 2) {
-      const down = k === -d || (k !== d && at(furthest, middle + k - 1) < at(furthest, middle + k + 1));
+      const down =
+        k === -d || (k !== d && at(furthest, middle + k - 1) < at(furthest, middle + k + 1));
       let x = down ? at(furthest, middle + k + 1) : at(furthest, middle + k - 1) + 1;
       while (x < a.length && x - k < b.length && a[x] === b[x - k]) x++;
       furthest[middle + k] = x;
@@ -163,10 +164,7 @@ export function diffWords(
   before: string,
   after: string,
 ): readonly [readonly Part[], readonly Part[]] {
-  const whole = [
-    [{ text: before, changed: false }],
-    [{ text: after, changed: false }],
-  ] as const;
+  const whole = [[{ text: before, changed: false }], [{ text: after, changed: false }]] as const;
   if (before.length > wordLineMax || after.length > wordLineMax) return whole;
   const [a, b] = [wordsOf(before), wordsOf(after)];
   const hunks = diffLists(a, b, 400);
@@ -224,7 +222,12 @@ export function foldRows(
 
 /** For a narrow screen: what went, then what came, one below the other. */
 export type UnifiedRow =
-  | { readonly kind: "same" | "removed" | "added"; readonly before?: number; readonly after?: number; readonly parts: readonly Part[] }
+  | {
+      readonly kind: "same" | "removed" | "added";
+      readonly before?: number;
+      readonly after?: number;
+      readonly parts: readonly Part[];
+    }
   | { readonly kind: "fold"; readonly at: number; readonly count: number };
 
 export function unify(rows: readonly DiffRow[]): readonly UnifiedRow[] {

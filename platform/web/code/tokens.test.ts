@@ -43,9 +43,9 @@ test("cut by colour and by change, a line is still the same text", () => {
 });
 
 test("colours of another text are left out", () => {
-  expect(cutBoth([{ text: "long line", color: "red" }], [{ text: "short", changed: false }])).toEqual([
-    { text: "short", changed: false },
-  ]);
+  expect(
+    cutBoth([{ text: "long line", color: "red" }], [{ text: "short", changed: false }]),
+  ).toEqual([{ text: "short", changed: false }]);
 });
 
 test("marks that turn text around are shown by name", () => {

@@ -27,10 +27,14 @@ export function languageOf(path: string): Language | undefined {
 }
 
 /** The pieces of a line that is cut by its colours and by what changed of it. */
-export function cutBoth(tokens: readonly Token[] | undefined, parts: readonly Part[]): readonly Piece[] {
+export function cutBoth(
+  tokens: readonly Token[] | undefined,
+  parts: readonly Part[],
+): readonly Piece[] {
   const total = parts.reduce((sum, { text }) => sum + text.length, 0);
   // Colours of another text (they come a moment later than it) would cut this one wrongly.
-  const coloured = tokens?.reduce((sum, { text }) => sum + text.length, 0) === total ? tokens : undefined;
+  const coloured =
+    tokens?.reduce((sum, { text }) => sum + text.length, 0) === total ? tokens : undefined;
   if (coloured === undefined) return parts;
   const pieces: Piece[] = [];
   let [at, used] = [0, 0];

@@ -48,7 +48,11 @@ export function criticalPath(
   };
   const path: { id: string; start: number; end: number }[] = [];
   const visited = new Set<string>();
-  for (let at = latest([...known]); at !== undefined; at = latest(timedAbove(at, above, timed, visited))) {
+  for (
+    let at = latest([...known]);
+    at !== undefined;
+    at = latest(timedAbove(at, above, timed, visited))
+  ) {
     const time = timed.get(at);
     if (time === undefined) break;
     visited.add(at);

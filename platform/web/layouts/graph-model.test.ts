@@ -88,7 +88,8 @@ test("whatever is folded: every task is somewhere once, and no edge leads to wha
       );
       expect(held.toSorted()).toEqual(made.tasks.map(({ id }) => id).toSorted());
       const ends = new Set(nodes.filter(({ kind }) => kind !== "box").map(({ id }) => id));
-      for (const { from, to } of edges) expect([ends.has(from), ends.has(to), from !== to]).toEqual([true, true, true]);
+      for (const { from, to } of edges)
+        expect([ends.has(from), ends.has(to), from !== to]).toEqual([true, true, true]);
       const ids = new Set(nodes.map(({ id }) => id));
       for (const { parent } of nodes) expect(parent === null || ids.has(parent)).toBe(true);
       expect(ranksOf({ nodes, edges }).size).toBe(ends.size);
