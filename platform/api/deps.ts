@@ -225,6 +225,17 @@ export type ImportError = {
   readonly dag_ids: readonly string[];
 };
 
+export type CommitFacts = {
+  readonly author: string;
+  readonly at: Date;
+  /** The first line of its message. */
+  readonly subject: string;
+  /** null: on the built-in host. Never with credentials. */
+  readonly url: string | null;
+  /** Subdirectory of the repository that paths are relative to; "" is all of it. */
+  readonly folder: string;
+};
+
 export type SourceDeeds = {
   listRepositories(tenant: TenantId): Promise<readonly Repository[]>;
   createRepository(
@@ -270,6 +281,11 @@ export type SourceDeeds = {
     },
   ): Promise<{ readonly deploys: readonly Deploy[]; readonly total: number }>;
   listImportErrors(tenant: TenantId): Promise<readonly ImportError[]>;
+  /** Who made a commit, and why; undefined: it is not on this machine any more. */
+  describeCommit(
+    tenant: TenantId,
+    commit: { readonly repository: string; readonly commit: string },
+  ): Promise<CommitFacts | undefined>;
   /** Text of a repository file at a commit that is or was live; undefined: no such file any more. */
   readSource(
     tenant: TenantId,

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { packRuns } from "../../../model/run-strip.ts";
 import type { RunState } from "../../../model/states.ts";
 import { factsOf } from "./query.ts";
-import { type SortKey, sortDags } from "./sort-dags.ts";
+import { sortDags } from "./sort-dags.ts";
+import type { SortKey } from "./sort-keys.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const dag = (

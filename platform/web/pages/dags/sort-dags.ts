@@ -1,8 +1,6 @@
 /** The order of the list. What is not known comes last, whichever way round. */
 import { type DagFacts, lateSeconds } from "./query.ts";
-
-export const sortKeys = ["name", "last", "state", "next", "lasts", "owner", "schedule"] as const;
-export type SortKey = (typeof sortKeys)[number];
+import type { SortKey } from "./sort-keys.ts";
 
 const worstFirst = ["failed", "running", "queued", "success", "none"];
 
