@@ -66,7 +66,10 @@ describe.skipIf(noChromium)("the lists", () => {
     clone = await cloneRepository(house, "acme", "pipelines");
     mkdirSync(join(clone.folder, "dags"));
     writeFileSync(join(clone.folder, "dags", "all.py"), dags);
-    writeFileSync(join(clone.folder, "dags", "broken.py"), "import airflow\n\nthis is no python\n");
+    writeFileSync(
+      join(clone.folder, "dags", "broken.py"),
+      "from airflow.sdk import dag\n\nthis is no python\n",
+    );
     const pushed = await clone.push("all");
     expect(pushed.stderr).toMatch(/live in \d+ ms: 153 DAGs/);
     expect((await house.airlock("trigger", "acme/orders", "--run-id", "one", "--wait")).code).toBe(
