@@ -17,7 +17,7 @@ export const narrowRow = 76;
 
 /** The same for head and rows. What has no room is left out from the right of importance: owners, schedule, durations. */
 export const columns =
-  "grid grid-cols-[1.75rem_minmax(9rem,1fr)_9.75rem_6.5rem_6rem_6rem] items-center gap-x-3 px-3 lg:grid-cols-[1.75rem_minmax(10rem,1fr)_9.75rem_6.5rem_6rem_8rem_6rem] xl:grid-cols-[1.75rem_minmax(12rem,1fr)_9.75rem_7rem_6.5rem_8rem_12rem_8rem_6rem]";
+  "grid grid-cols-[1.75rem_minmax(9rem,1fr)_10.5rem_6.5rem_6rem_6rem] items-center gap-x-3 px-3 lg:grid-cols-[1.75rem_minmax(10rem,1fr)_10.5rem_6.5rem_6rem_8rem_6rem] xl:grid-cols-[1.75rem_minmax(12rem,1fr)_10.5rem_7rem_6.5rem_8rem_12rem_8rem_6rem]";
 
 type RowProps = {
   readonly tenant: string;

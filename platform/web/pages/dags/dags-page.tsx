@@ -40,7 +40,10 @@ export function DagsPage() {
   const isNarrow = useIsNarrow();
   const box = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLDivElement>(null);
-  const [focused, setFocused] = useState(0);
+  // The DAG, not its place: the list moves under it as runs come and go.
+  const [focus, setFocus] = useState<{ readonly dag?: string; readonly place: number }>({
+    place: 0,
+  });
 
   const q = search.q ?? "";
   const all = useFacts(data?.dags);
@@ -58,9 +61,15 @@ export function DagsPage() {
   );
   const known = useMemo(() => knownWords(all), [all]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another question begins at its first row
-  useEffect(() => setFocused(0), [q, search.sort, search.down, tenant]);
+  useEffect(() => setFocus({ place: 0 }), [q, search.sort, search.down, tenant]);
 
-  const at = shown[Math.min(focused, shown.length - 1)];
+  const found = shown.findIndex(({ dag }) => dag.dag_id === focus.dag);
+  const focused = found < 0 ? Math.min(focus.place, shown.length - 1) : found;
+  const at = shown[focused];
+  const setFocused = (place: number): void => {
+    const dag = shown[place]?.dag.dag_id;
+    setFocus(dag === undefined ? { place } : { dag, place });
+  };
   const open = (facts: DagFacts | undefined): void => {
     if (facts !== undefined)
       void navigate({ to: "/t/$tenant/dags/$dag", params: { tenant, dag: facts.dag.dag_id } });
@@ -73,7 +82,7 @@ export function DagsPage() {
   const focusList = (): void => list.current?.querySelector<HTMLElement>("[role=grid]")?.focus();
   const move = (by: number): void => {
     focusList();
-    setFocused((old) => Math.min(Math.max(old + by, 0), Math.max(0, shown.length - 1)));
+    setFocused(Math.min(Math.max(focused + by, 0), Math.max(0, shown.length - 1)));
   };
   useKeys("DAGs", {
     "/": { does: "Filter the DAGs", run: () => box.current?.focus() },
@@ -114,6 +123,10 @@ export function DagsPage() {
     },
   });
 
+  const order = {
+    ...(search.sort === undefined ? {} : { sort: search.sort }),
+    ...(search.down === undefined ? {} : { down: search.down }),
+  };
   const toTrigger = all.find(({ dag }) => dag.dag_id === search.trigger && dag.may.trigger);
   const Row = isNarrow ? NarrowRow : WideRow;
   return (
@@ -144,7 +157,14 @@ export function DagsPage() {
               known={known}
             />
           </div>
-          <Views tenant={tenant} q={q} all={all} asking={asking} shown={shown.length} />
+          <Views
+            tenant={tenant}
+            q={q}
+            order={order}
+            all={all}
+            asking={asking}
+            shown={shown.length}
+          />
           {!data.complete && (
             <p className="px-3 pb-2 text-sm text-warn">
               There are more DAGs than the {countText(data.dags.length)} that are listed here.
@@ -166,7 +186,7 @@ export function DagsPage() {
                 className="min-h-0 grow"
                 count={shown.length}
                 rowHeight={isNarrow ? narrowRow : wideRow}
-                focused={Math.min(focused, shown.length - 1)}
+                focused={focused}
                 onFocus={setFocused}
                 onOpen={(i) => open(shown[i])}
                 {...(isNarrow
@@ -203,12 +223,14 @@ export function DagsPage() {
 function Views({
   tenant,
   q,
+  order,
   all,
   asking,
   shown,
 }: {
   readonly tenant: string;
   readonly q: string;
+  readonly order: { readonly sort?: SortKey; readonly down?: boolean };
   readonly all: readonly DagFacts[];
   readonly asking: Asking;
   readonly shown: number;
@@ -230,9 +252,7 @@ function Views({
             key={view.text}
             to="/t/$tenant/dags"
             params={{ tenant }}
-            search={({ q: _, trigger: _t, ...old }: { q?: string; trigger?: string }) =>
-              view.q === "" ? old : { ...old, q: view.q }
-            }
+            search={{ ...order, ...(view.q === "" ? {} : { q: view.q }) }}
             replace
             aria-current={view.q === q ? "page" : undefined}
             className={`shrink-0 rounded-full border px-2.5 py-0.5 text-sm whitespace-nowrap ${
@@ -261,7 +281,9 @@ function Head({ sort, isDown }: { readonly sort: SortKey | undefined; readonly i
   );
   return (
     <div role="row" className={`${columns} h-8 border-b border-line text-sm text-muted`}>
-      <span role="columnheader" aria-label="Favourite" />
+      <span role="columnheader">
+        <span className="sr-only">Favourite</span>
+      </span>
       {column("name", "DAG")}
       {column("state", "Last 25 runs")}
       {column("last", "Last run")}
@@ -269,7 +291,9 @@ function Head({ sort, isDown }: { readonly sort: SortKey | undefined; readonly i
       {column("lasts", "Duration", "hidden lg:block")}
       {column("schedule", "Schedule", "hidden xl:block")}
       {column("owner", "Owners", "hidden xl:block")}
-      <span role="columnheader" aria-label="Deeds" />
+      <span role="columnheader">
+        <span className="sr-only">Deeds</span>
+      </span>
     </div>
   );
 }

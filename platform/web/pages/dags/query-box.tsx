@@ -29,6 +29,8 @@ export function QueryBox({
     onChange(hint.text);
     setCaret(hint.caret);
     setChosen(-1);
+    // A value ends the word; a key wants its value.
+    setOpen(!hint.isWhole);
     // After the value is there, or the caret would land at its end.
     requestAnimationFrame(() => input.current?.setSelectionRange(hint.caret, hint.caret));
   };

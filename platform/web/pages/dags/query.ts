@@ -243,6 +243,8 @@ export type Hint = {
   /** What the whole text becomes, and where the caret goes. */
   readonly text: string;
   readonly caret: number;
+  /** The word is complete with it. */
+  readonly isWhole: boolean;
   readonly shown: string;
   readonly says: string;
 };
@@ -268,6 +270,7 @@ export function hintsAt(
     return {
       text: `${text.slice(0, from)}${inserted}${rest}`,
       caret: from + inserted.length,
+      isWhole,
       shown: `${not}${shown}`,
       says,
     };
