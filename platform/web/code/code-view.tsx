@@ -101,7 +101,7 @@ function LineNumber({
 }) {
   const look =
     "sticky left-0 mr-3 shrink-0 border-r border-line bg-surface px-2 text-right text-muted select-none";
-  const style = { minWidth: `calc(${String(digits)}ch + 1rem)` };
+  const style = { minWidth: `calc(${String(digits)}ch + 1rem + 1px)` };
   if (onLine === undefined)
     return (
       <span aria-hidden className={look} style={style}>

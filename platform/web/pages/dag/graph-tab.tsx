@@ -238,7 +238,7 @@ function Loaded({
         <label className="flex items-center gap-1.5 text-sm">
           <span className="text-muted">Run</span>
           <Select
-            className="w-48"
+            className="!w-44"
             value={search.run ?? ""}
             onChange={({ target }) =>
               change({ run: target.value === "" ? undefined : target.value })

@@ -36,10 +36,11 @@ export type NodeFacts = {
 
 type FlowNode = Node<{ readonly facts: NodeFacts }, "task" | "box">;
 type Deeds = {
+  /** Where Tab leads to: the selected node, else the first. */
   readonly focused: string | undefined;
+  readonly selected: string | undefined;
   readonly onSelect: (node: string) => void;
   readonly onFold: (node: string) => void;
-  readonly isVertical: boolean;
   /** Set while a key moves: the node takes the focus when it is there. */
   readonly wanted: { current: string | undefined };
 };
@@ -104,11 +105,11 @@ function Inner(props: FlowProps) {
         void flow.setCenter(place.x + place.width / 2, place.y + place.height / 2, {
           zoom: isNew ? 0.9 : Math.max(zoom, 0.5),
         });
-    } else if (isNew) void flow.fitView({ padding: 0.08, maxZoom: 1, minZoom: 0.25 });
+    } else if (isNew) showFrom(flow, layout, size);
   }, [flow, layoutKey, layout, selected]);
   const deeds = useMemo(
-    () => ({ focused, onSelect, onFold, isVertical, wanted }),
-    [focused, onSelect, onFold, isVertical],
+    () => ({ focused, selected, onSelect, onFold, wanted }),
+    [focused, selected, onSelect, onFold],
   );
   const onKeyDown = (event: KeyboardEvent): void => {
     if (focused === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -147,15 +148,17 @@ function Inner(props: FlowProps) {
           disableKeyboardA11y
           onlyRenderVisibleElements={nodes.length > 150}
           onPaneClick={() => onSelect(undefined)}
-          style={{ background: "var(--surface)" }}
         >
-          <Background color="var(--line)" gap={24} />
-          <Controls showInteractive={false} />
+          <Background bgColor="var(--surface)" color="var(--line)" gap={24} />
+          <Controls
+            showInteractive={false}
+            className="overflow-hidden rounded-md border border-line-strong bg-raised [&_svg]:fill-current"
+          />
           <MiniMap
             pannable
             zoomable
             ariaLabel="Small map of the graph"
-            className="max-sm:hidden"
+            className="rounded-md border border-line-strong max-sm:hidden"
             bgColor="var(--sunken)"
             maskColor="color-mix(in srgb, var(--page) 55%, transparent)"
             nodeColor={(node) => mapColor(node as FlowNode)}
@@ -164,6 +167,35 @@ function Inner(props: FlowProps) {
       </div>
     </DeedsContext>
   );
+}
+
+const readableZoom = 0.55;
+
+/** All of it where it can still be read, else its beginning: a thread of dots tells nothing. */
+function showFrom(
+  flow: ReturnType<typeof useReactFlow>,
+  layout: GraphLayout,
+  size: DOMRect | undefined,
+): void {
+  const places = [...layout.values()];
+  const [first] = places.toSorted((a, b) => a.x + a.y - b.x - b.y);
+  const width = Math.max(...places.map((place) => place.x + place.width));
+  const height = Math.max(...places.map((place) => place.y + place.height));
+  if (first === undefined || size === undefined) return;
+  if (Math.min(size.width / width, size.height / height) >= readableZoom)
+    void flow.fitView({ padding: 0.08, maxZoom: 1 });
+  else {
+    const zoom = 0.75;
+    const along = (at: number, length: number, all: number, room: number): number =>
+      all * zoom <= room
+        ? (room - all * zoom) / 2
+        : Math.min(24, room / 2 - (at + length / 2) * zoom);
+    void flow.setViewport({
+      x: along(first.x, first.width, width, size.width),
+      y: along(first.y, first.height, height, size.height),
+      zoom,
+    });
+  }
 }
 
 function toNodes(
@@ -241,7 +273,7 @@ const changeLook: Record<
 };
 
 function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeProps<FlowNode>) {
-  const { focused, onSelect, onFold, wanted } = useDeeds();
+  const { focused, selected, onSelect, onFold, wanted } = useDeeds();
   const isFocused = focused === id;
   const button = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -269,7 +301,7 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
           event.preventDefault();
           onFold(id);
         }}
-        className={`relative flex h-full w-full items-center gap-2 overflow-visible rounded-md border bg-raised px-2 text-left text-text ${look.border} ${critical === undefined ? "" : "ring-2 ring-accent ring-offset-1 ring-offset-surface"} ${isFocused ? "bg-accent-soft" : ""} ${isFolded || facts.mapped ? "shadow-[3px_3px_0_0_var(--line-strong)]" : ""}`}
+        className={`relative flex h-full w-full items-center gap-2 overflow-visible rounded-md border px-2 text-left text-text ${look.border} ${critical === undefined ? "" : "ring-2 ring-accent ring-offset-1 ring-offset-surface"} ${selected === id ? "bg-accent-soft" : "bg-raised"} ${isFolded || facts.mapped ? "shadow-[3px_3px_0_0_var(--line-strong)]" : ""}`}
       >
         {states !== undefined && <StateMark state={lead} size={18} />}
         <span className="min-w-0 grow">

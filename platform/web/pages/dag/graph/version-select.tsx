@@ -23,9 +23,9 @@ export function VersionSelect({
   const isListed = versions.some(({ version_number }) => version_number === chosen);
   return (
     <label className="flex items-center gap-1.5 text-sm">
-      <span className="text-muted">{label}</span>
+      <span className="whitespace-nowrap text-muted">{label}</span>
       <Select
-        className="w-44"
+        className="!w-44"
         value={chosen ?? ""}
         onChange={({ target }) => onChoose(target.value === "" ? undefined : Number(target.value))}
       >
