@@ -48,12 +48,7 @@ export function HitsList({
                 {countText(hit.line)}
               </span>
               <span className="tenant-text truncate font-mono whitespace-pre">
-                <Pieces
-                  pieces={readLine(
-                    hit.text,
-                    hit.marks.map(([from, to]) => [from - hit.from, to - hit.from]),
-                  )}
-                />
+                <Excerpt hit={hit} />
               </span>
             </div>
           );
@@ -68,6 +63,23 @@ export function HitsList({
         </div>
       )}
     </aside>
+  );
+}
+
+/** A narrow column must show what was found: little of what is before it. */
+const before = 12;
+
+function Excerpt({ hit }: { readonly hit: Hit }) {
+  const from = Math.max(0, (hit.marks[0]?.[0] ?? 0) - hit.from - before);
+  const text = hit.text.slice(from);
+  const marks = hit.marks.map(
+    ([start, end]) => [start - hit.from - from, end - hit.from - from] as const,
+  );
+  return (
+    <>
+      {hit.from + from > 0 && "…"}
+      <Pieces pieces={readLine(text, marks)} />
+    </>
   );
 }
 

@@ -25,7 +25,7 @@ const levelLooks: Readonly<Record<string, readonly [word: string, colour: string
 /** Signs before the text: number, time, level. */
 export const gutterCells = (lines: number, times: TimeLook): number =>
   numberCells(lines) + timeCells[times] + 6;
-const numberCells = (lines: number): number => Math.max(4, countText(lines).length) + 1;
+const numberCells = (lines: number): number => Math.max(4, countText(lines).length) + 2;
 const timeCells: Readonly<Record<TimeLook, number>> = { clock: 13, since: 11, none: 0 };
 
 export const LogRow = memo(function LogRow({

@@ -90,16 +90,18 @@ export function LogRows({
     return () => observer.disconnect();
   }, [onCells]);
 
+  /** As it is, also before the first measure was drawn. */
+  const fieldNow = (): Field => ({
+    ...latest.current.field,
+    viewport: box.current?.clientHeight ?? latest.current.field.viewport,
+  });
   const endOf = (): number => {
-    const now = latest.current;
+    const now = { ...latest.current, field: fieldNow() };
     return now.linesOf === undefined
       ? topMax(now.field)
       : walked(now.field.rows, -now.field.viewport, now.field, now.linesOf);
   };
-  const moveTo = (top: number): void => {
-    const now = latest.current;
-    setPlace({ top, scroll: scrollAt(top, now.field) });
-  };
+  const moveTo = (top: number): void => setPlace({ top, scroll: scrollAt(top, fieldNow()) });
   const byPerson = (next: Place): void => {
     setPlace(next);
     onScrolled(next.top >= endOf() - 0.5);
@@ -113,7 +115,7 @@ export function LogRows({
     }
   };
   useImperativeHandle(control, () => ({
-    goTo: (to) => moveTo(topFor(to, latest.current.place.top, latest.current.field)),
+    goTo: (to) => moveTo(topFor(to, latest.current.place.top, fieldNow())),
     toEnd: () => moveTo(endOf()),
     top: () => Math.ceil(latest.current.place.top),
     focus: () => box.current?.focus(),

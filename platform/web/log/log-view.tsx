@@ -109,7 +109,8 @@ function OpenLog({
   const rows = useRef<RowsControl>(null);
   const findBox = useRef<HTMLInputElement>(null);
   const body = useRef<HTMLDivElement>(null);
-  const sight = useRef({ from: 0, to: 0 });
+  /** At the upper edge. */
+  const lastLine = useRef(1);
 
   const change = (changed: Partial<Record<keyof LogPlace, unknown>>): void =>
     onPlace(placeOf({ ...place, ...changed }));
@@ -147,7 +148,7 @@ function OpenLog({
 
   const onSight = useCallback(
     (from: number, to: number) => {
-      sight.current = { from, to };
+      lastLine.current = cache.get(lineAt(folds, from) - 1)?.[0] ?? lastLine.current;
       cache.want(lineAt(folds, from) - 1, lineAt(folds, to) - 1, kept);
     },
     [cache, folds, kept],
@@ -160,6 +161,12 @@ function OpenLog({
     if (place.line !== told.current && place.line !== undefined) setAim(place.line);
     told.current = place.line;
   }, [place.line]);
+  const level = useRef(place.level);
+  useEffect(() => {
+    // Other rows now: one stays where one was in the log.
+    if (level.current !== place.level && !follow) setAim(place.line ?? lastLine.current);
+    level.current = place.level;
+  }, [place.level, place.line, follow]);
   useEffect(() => {
     if (aim === undefined || count === 0) return;
     const around = filtered ? [] : groupsAround(groups, aim).filter(({ from }) => folded.has(from));
