@@ -184,6 +184,13 @@ export type Repository = {
   readonly clone_url: string | null;
   readonly webhook_url: string | null;
   readonly has_credentials: boolean;
+  /** What somebody went back to, in place of the branch's newest commit. */
+  readonly rollback: {
+    readonly commit: string;
+    readonly instead_of: string;
+    readonly at: Date;
+    readonly by: string;
+  } | null;
 };
 
 /** The contract's JSON of a deploy. */
@@ -218,6 +225,17 @@ export type ImportError = {
   readonly dag_ids: readonly string[];
 };
 
+export type CommitFacts = {
+  readonly author: string;
+  readonly at: Date;
+  /** The first line of its message. */
+  readonly subject: string;
+  /** null: on the built-in host. Never with credentials. */
+  readonly url: string | null;
+  /** Subdirectory of the repository that paths are relative to; "" is all of it. */
+  readonly folder: string;
+};
+
 export type SourceDeeds = {
   listRepositories(tenant: TenantId): Promise<readonly Repository[]>;
   createRepository(
@@ -241,7 +259,18 @@ export type SourceDeeds = {
     name: string,
   ): Promise<Answer<{ readonly secret: string; readonly url: string }, DeedProblem>>;
   /** Looks for new commits now, without waiting for the answer. */
-  syncNow(tenant: TenantId, name: string): Promise<Answer<undefined, DeedProblem>>;
+  syncNow(tenant: TenantId, name: string, by: string): Promise<Answer<undefined, DeedProblem>>;
+  /** Back to a commit that was live (a prefix of 7 or more will do), until the branch moves on or it is taken back. */
+  rollBack(
+    tenant: TenantId,
+    name: string,
+    back: { readonly commit: string; readonly by: string },
+  ): Promise<Answer<{ readonly commit: string }, DeedProblem>>;
+  takeRollbackBack(
+    tenant: TenantId,
+    name: string,
+    by: string,
+  ): Promise<Answer<undefined, DeedProblem>>;
   /** Newest first. */
   listDeploys(
     tenant: TenantId,
@@ -252,6 +281,11 @@ export type SourceDeeds = {
     },
   ): Promise<{ readonly deploys: readonly Deploy[]; readonly total: number }>;
   listImportErrors(tenant: TenantId): Promise<readonly ImportError[]>;
+  /** Who made a commit, and why; undefined: it is not on this machine any more. */
+  describeCommit(
+    tenant: TenantId,
+    commit: { readonly repository: string; readonly commit: string },
+  ): Promise<CommitFacts | undefined>;
   /** Text of a repository file at a commit that is or was live; undefined: no such file any more. */
   readSource(
     tenant: TenantId,

@@ -6,22 +6,28 @@ import { join } from "node:path";
 import { readBranch, readFolder } from "../../tenants/registry/repository-settings.ts";
 import { type AddressRules, readGitAddress } from "../../tenants/source/git-address.ts";
 import { createHosted, hostedDir } from "../../tenants/source/hosted-repository.ts";
+import { describeCommit, readCommitted } from "../../tenants/source/read-commit.ts";
 import { forgetRepository } from "../../tenants/sync/forget-repository.ts";
 import type { Syncs } from "../../tenants/sync/run-syncs.ts";
-import type { SyncFolders } from "../../tenants/sync/sync-repository.ts";
+import { type SyncFolders, sourceDir } from "../../tenants/sync/sync-repository.ts";
 import type { DeedProblem, Deploy, Repository, SourceDeeds } from "../api/deps.ts";
-import { bad, good } from "../model/answer.ts";
-import { known, readRepositoryId, type TenantId } from "../model/ids.ts";
+import { type Answer, bad, good } from "../model/answer.ts";
+import { type CommitId, known, readRepositoryId, type TenantId } from "../model/ids.ts";
 import type { Keyring } from "../secrets/keyring.ts";
+import { addNotice } from "../store/changes.ts";
 import { listImportErrors } from "../store/dag-files.ts";
 import { listDeploys } from "../store/deploys.ts";
 import type { Store } from "../store/open.ts";
 import {
   createRepository,
+  findLiveCommits,
+  holdCommit,
   listRepositories,
   type RepositoryRow,
+  readBundle,
   readRepository,
   sealCredentials,
+  takeHoldBack,
   wantSync,
 } from "../store/repositories.ts";
 import { getTenant } from "../store/tenants.ts";
@@ -59,9 +65,22 @@ export function openSourceDeeds(deps: {
       row.kind === "hosted" ? `${deps.publicUrl()}/git/${row.tenant}/${row.repository}.git` : null,
     webhook_url: `${deps.publicUrl()}/t/${row.tenant}/hooks/git/${row.repository}`,
     has_credentials: row.credentials !== null,
+    rollback:
+      row.held_commit === null
+        ? null
+        : {
+            commit: row.held_commit,
+            instead_of: row.held_over ?? "",
+            at: row.held_at ?? row.created_at,
+            by: row.held_by ?? "",
+          },
   });
   const find = (tenant: TenantId, name: string): Promise<RepositoryRow | undefined> =>
     store.tx(tenant, (tx) => readRepository(tx, tenant, known.repository(name)));
+  /** The setting may have changed since the commit was deployed. */
+  const folderOf = async (tenant: TenantId, row: RepositoryRow, commit: string): Promise<string> =>
+    (await store.tx(tenant, (tx) => readBundle(tx, tenant, row.repository, known.commit(commit))))
+      ?.path ?? row.path;
 
   return {
     async listRepositories(tenant) {
@@ -164,10 +183,50 @@ export function openSourceDeeds(deps: {
       return good({ secret, url: `${deps.publicUrl()}/t/${tenant}/hooks/git/${row.repository}` });
     },
 
-    async syncNow(tenant, name) {
+    async syncNow(tenant, name, by) {
       const row = await find(tenant, name);
       if (row === undefined) return bad(noSuch(name));
-      await store.tx(tenant, (tx) => wantSync(tx, tenant, row.repository, "asked"));
+      await store.tx(tenant, (tx) => wantSync(tx, tenant, row.repository, "asked", "wake", by));
+      deps.syncs()?.wake();
+      return good(undefined);
+    },
+
+    async rollBack(tenant, name, { commit: prefix, by }) {
+      const row = await find(tenant, name);
+      if (row === undefined) return bad(noSuch(name));
+      const answer = await store.tx(
+        tenant,
+        async (tx): Promise<Answer<{ commit: CommitId }, DeedProblem>> => {
+          const [commit, another] = await findLiveCommits(tx, tenant, row.repository, prefix);
+          const refuse = (message: string) => bad({ kind: "refused" as const, message });
+          if (commit === undefined)
+            return refuse(
+              `No commit ${prefix} of ${name} was live: only a commit that was live can be gone back to`,
+            );
+          if (another !== undefined)
+            return refuse(`Several commits that were live begin with ${prefix}: write more of it`);
+          if (commit === row.head_commit && (row.held_commit ?? commit) === commit)
+            return refuse(`The commit ${commit.slice(0, 10)} is live already`);
+          if (!(await holdCommit(tx, tenant, row.repository, commit, by)))
+            return refuse(`The repository ${name} was never synced`);
+          await addNotice(tx, tenant, "deploy");
+          return good({ commit });
+        },
+      );
+      if (answer.ok) deps.syncs()?.wake();
+      return answer;
+    },
+
+    async takeRollbackBack(tenant, name, by) {
+      const row = await find(tenant, name);
+      if (row === undefined) return bad(noSuch(name));
+      const freed = await store.tx(tenant, async (tx) => {
+        const found = await takeHoldBack(tx, tenant, row.repository, by);
+        if (found) await addNotice(tx, tenant, "deploy");
+        return found;
+      });
+      if (!freed)
+        return bad({ kind: "refused", message: `${name} is not rolled back: its branch is live` });
       deps.syncs()?.wake();
       return good(undefined);
     },
@@ -223,6 +282,14 @@ export function openSourceDeeds(deps: {
       });
     },
 
+    async describeCommit(tenant, at) {
+      const row = await find(tenant, at.repository);
+      if (row === undefined) return undefined;
+      const facts = await describeCommit(sourceDir(row, { folders }), at.commit);
+      if (facts === undefined) return undefined;
+      return { ...facts, url: row.url, folder: await folderOf(tenant, row, at.commit) };
+    },
+
     async readSource(tenant, file) {
       const root = join(folders.bundles, tenant, file.repository, file.commit);
       const path = join(root, file.path);
@@ -236,7 +303,15 @@ export function openSourceDeeds(deps: {
           await handle.close();
         }
       } catch {
-        return undefined;
+        // Checkouts of old commits are removed; the repository itself still has them.
+        const row = await find(tenant, file.repository);
+        if (row === undefined) return undefined;
+        const folder = await folderOf(tenant, row, file.commit);
+        return readCommitted(
+          sourceDir(row, { folders }),
+          file.commit,
+          folder === "" ? file.path : `${folder}/${file.path}`,
+        );
       }
     },
   };

@@ -87,10 +87,10 @@ function SignedIn({ me }: { readonly me: Me }) {
       >
         Skip to the content
       </a>
-      <div>
+      <header>
         <TopBar me={me} tenant={tenant} onFind={() => setOverlay("palette")} />
         <LostBanner />
-      </div>
+      </header>
       <div className="grid min-h-0 grid-cols-1 sm:grid-cols-[auto_1fr]">
         {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
         <main id="content" tabIndex={-1} className="min-h-0 min-w-0 overflow-auto outline-none">
@@ -165,7 +165,7 @@ function TopBar({
         type="button"
         onClick={onFind}
         className="ml-auto flex h-8 w-10 items-center gap-2 rounded-md border border-line-strong bg-sunken px-2.5 text-sm text-muted sm:ml-4 sm:w-72"
-        aria-label="Find anything, do anything (Ctrl-K)"
+        aria-label="Find anything, do anything: Find or do … Ctrl K"
       >
         <Search size={14} />
         <span className="hidden sm:inline">Find or do …</span>
