@@ -100,7 +100,7 @@ export function Queues({ of }: { readonly of: Capacity }) {
       >
         {of.queues.map((queue) => (
           <tr key={queue.queue}>
-            <td className="tenant-text font-medium">{queue.queue}</td>
+            <td className="tenant-text min-w-24 font-medium">{queue.queue}</td>
             <td className="text-right tabular-nums">{queue.running}</td>
             <td className="text-right tabular-nums">{queue.admitted}</td>
             <td>
