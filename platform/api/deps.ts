@@ -5,7 +5,7 @@ import type { Answer } from "../model/answer.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { Keyring } from "../secrets/keyring.ts";
-import type { Store } from "../store/open.ts";
+import type { Store, Tx } from "../store/open.ts";
 
 export type ApiDeps = {
   readonly store: Store;
@@ -73,6 +73,12 @@ type Reach = {
   readonly include_future: boolean;
 };
 
+/**
+ * Asked in the deed's own transaction, right before it is done: what it writes is written with the deed or not at
+ * all. false: it is not to be done (any more).
+ */
+export type Once = (tx: Tx) => Promise<boolean>;
+
 export type RunDeeds = {
   triggerRun(
     tenant: TenantId,
@@ -112,6 +118,7 @@ export type RunDeeds = {
       readonly run_on_latest_version: boolean;
       readonly dry_run: boolean;
       readonly user: string;
+      readonly once?: Once;
     },
   ): Promise<Answer<readonly InstanceRef[], DeedProblem>>;
   markInstances(
@@ -135,16 +142,27 @@ export type RunDeeds = {
       readonly run_id: string;
       readonly state: "queued" | "success" | "failed";
       readonly user: string;
+      readonly once?: Once;
     },
   ): Promise<Answer<undefined, DeedProblem>>;
   /** Ends what runs and fails the run. */
   stopRun(
     tenant: TenantId,
-    stop: { readonly dag_id: string; readonly run_id: string; readonly user: string },
+    stop: {
+      readonly dag_id: string;
+      readonly run_id: string;
+      readonly user: string;
+      readonly once?: Once;
+    },
   ): Promise<Answer<undefined, DeedProblem>>;
   deleteRun(
     tenant: TenantId,
-    run: { readonly dag_id: string; readonly run_id: string; readonly user: string },
+    run: {
+      readonly dag_id: string;
+      readonly run_id: string;
+      readonly user: string;
+      readonly once?: Once;
+    },
   ): Promise<Answer<undefined, DeedProblem>>;
   noteRun(
     tenant: TenantId,

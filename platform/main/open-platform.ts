@@ -22,6 +22,7 @@ import { ensureBundle } from "../../tenants/sync/ensure-bundle.ts";
 import { receiveWebhook } from "../../tenants/sync/receive-webhook.ts";
 import { runSyncs, type Syncs } from "../../tenants/sync/run-syncs.ts";
 import type { SyncDeps, SyncFolders } from "../../tenants/sync/sync-repository.ts";
+import { bulkWake, runBulkDeeds } from "../api/bulk-deeds.ts";
 import { type Api, createApi } from "../api/create-api.ts";
 import type { HealthFacts } from "../api/deps.ts";
 import { summarizeTimetable } from "../engine/summarize-timetable.ts";
@@ -399,6 +400,19 @@ async function openParts(
 
   let port = settings.port;
   if (has("server")) {
+    const bulk = runBulkDeeds({
+      store,
+      runs: deeds,
+      authorizer,
+      auditKey,
+      onProblem: (message, error) => log.warn({ room: "api", err: error }, message),
+    });
+    closers.push(() => bulk.stop());
+    await store.listen(
+      bulkWake,
+      () => bulk.wake(),
+      () => bulk.wake(),
+    );
     const pageFolder = await findPage(progress);
     progress("listening");
     // The sync role is another process: it is asked by a row, and its answer is read from the deploy's row.
