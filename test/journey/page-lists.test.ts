@@ -213,9 +213,9 @@ describe.skipIf(noChromium)("the lists", () => {
     expect(await failing.count()).toBe(0);
     // Along the list by keyboard.
     await page.keyboard.press("j");
-    expect(await newest.evaluate((link) => link === document.activeElement)).toBe(true);
+    expect(await newest.evaluate((link) => link.matches(":focus"))).toBe(true);
     await page.keyboard.press("j");
-    expect(await file.evaluate((link) => link === document.activeElement)).toBe(true);
+    expect(await file.evaluate((link) => link.matches(":focus"))).toBe(true);
     await page.keyboard.press("k");
     await page.keyboard.press("Enter");
     await page.waitForURL("**/t/acme/dags/orders_of_shops/runs/two/tasks/load?**");

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { describeTimetable } from "../../engine/describe-timetable.ts";
-import { packRuns, percentile } from "../../model/run-strip.ts";
+import { packRuns, percentiles } from "../../model/run-strip.ts";
 import { type DagIndexRow, listDagIndex } from "../../store/dag-index.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
@@ -12,7 +12,7 @@ const dagsMax = 10_000;
 
 const strip = z.object({
   states: z.string(),
-  ids: z.array(z.tuple([z.int(), z.int(), z.string()])),
+  ids: z.string(),
   after: z.array(z.number()),
   wait: z.array(z.number().nullable()),
   lasted: z.array(z.number().nullable()),
@@ -84,7 +84,7 @@ function toDag(row: DagIndexRow): IndexedDag {
   const lasted = runs.flatMap(({ started, ended }) =>
     started === null || ended === null ? [] : [ended - started],
   );
-  const { states, ids, after, wait, lasted: seconds } = packRuns(runs);
+  const [median_s = null, p95_s = null] = percentiles(lasted, [0.5, 0.95]);
   return {
     dag_id: row.dag_id,
     display_name: row.display_name,
@@ -97,18 +97,10 @@ function toDag(row: DagIndexRow): IndexedDag {
     max_active_runs: row.max_active_runs,
     running: row.running,
     queued: row.queued,
-    median_s: percentile(lasted, 0.5),
-    p95_s: percentile(lasted, 0.95),
+    median_s,
+    p95_s,
     has_import_error: row.has_import_error,
-    runs: row.may_read_runs
-      ? {
-          states,
-          ids: ids.map(([head, tail, middle]) => [head, tail, middle]),
-          after: [...after],
-          wait: [...wait],
-          lasted: [...seconds],
-        }
-      : null,
+    runs: row.may_read_runs ? packRuns(runs) : null,
     may: { pause: row.may_pause, trigger: row.may_trigger },
   };
 }

@@ -30,7 +30,7 @@ export const someDag = (
       last === undefined
         ? []
         : [{ run_id: "r", state: last, after: nowMs / 1000, started: null, ended: null }],
-    ) as never,
+    ),
     may: { pause: true, trigger: true },
     ...rest,
   };

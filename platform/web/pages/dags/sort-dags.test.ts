@@ -31,7 +31,7 @@ const dag = (
       last === undefined
         ? []
         : [{ run_id: "r", state: last, after: median_s ?? 0, started: null, ended: null }],
-    ) as never,
+    ),
     may: { pause: false, trigger: false },
   });
 const dags = [
