@@ -8,11 +8,12 @@ import { parseArgs } from "node:util";
 import { cost } from "./cost.ts";
 import { faults } from "./faults.ts";
 import { isName, names, printFigure, say, toFigure } from "./measure.ts";
+import { page } from "./page.ts";
 import { scale } from "./scale.ts";
 import { speed } from "./speed.ts";
 import { type Bench, openWorld } from "./world.ts";
 
-const families: Readonly<Record<string, readonly Bench[]>> = { speed, scale, cost, faults };
+const families: Readonly<Record<string, readonly Bench[]>> = { speed, scale, cost, faults, page };
 
 const flags = {
   help: { type: "boolean", short: "h" },

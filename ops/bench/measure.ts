@@ -1,6 +1,6 @@
 /** Figures: what a benchmark found, as one JSON object per line for programs and as a sentence for people. */
 
-export type Unit = "ms" | "s" | "MB" | "percent" | "per_second" | "cpu_s" | "ratio";
+export type Unit = "ms" | "s" | "MB" | "kB" | "percent" | "per_second" | "cpu_s" | "ratio";
 
 export type Figure = {
   readonly name: string;
@@ -38,6 +38,10 @@ export const promises = {
   "idle-cpu": ["percent", 1],
   "start-first": ["s", 10],
   "start-again": ["s", 3],
+  "first-load-kb": ["kB", 200],
+  "live-1000-cpu": ["percent", null],
+  "live-1000-kb": ["kB", null],
+  "live-1000-delta-p95": ["ms", null],
   "kill-to-restart-p50": ["ms", 1000],
   "kill-to-restart-p99": ["ms", 1000],
   "flood-delay-p95": ["ms", 50],

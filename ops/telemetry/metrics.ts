@@ -54,6 +54,11 @@ export const metrics = {
     labelNames: ["kind"] as const,
     registers,
   }),
+  liveStreams: new Gauge({
+    name: "airlock_live_streams",
+    help: "Open streams of changes: a browser holds one, whatever its number of tabs.",
+    registers,
+  }),
   slotsUsed: new Gauge({
     name: "airlock_worker_slots_used",
     help: "Task slots of this worker in use.",

@@ -184,6 +184,13 @@ export type Repository = {
   readonly clone_url: string | null;
   readonly webhook_url: string | null;
   readonly has_credentials: boolean;
+  /** What somebody went back to, in place of the branch's newest commit. */
+  readonly rollback: {
+    readonly commit: string;
+    readonly instead_of: string;
+    readonly at: Date;
+    readonly by: string;
+  } | null;
 };
 
 /** The contract's JSON of a deploy. */
@@ -252,7 +259,18 @@ export type SourceDeeds = {
     name: string,
   ): Promise<Answer<{ readonly secret: string; readonly url: string }, DeedProblem>>;
   /** Looks for new commits now, without waiting for the answer. */
-  syncNow(tenant: TenantId, name: string): Promise<Answer<undefined, DeedProblem>>;
+  syncNow(tenant: TenantId, name: string, by: string): Promise<Answer<undefined, DeedProblem>>;
+  /** Back to a commit that was live (a prefix of 7 or more will do), until the branch moves on or it is taken back. */
+  rollBack(
+    tenant: TenantId,
+    name: string,
+    back: { readonly commit: string; readonly by: string },
+  ): Promise<Answer<{ readonly commit: string }, DeedProblem>>;
+  takeRollbackBack(
+    tenant: TenantId,
+    name: string,
+    by: string,
+  ): Promise<Answer<undefined, DeedProblem>>;
   /** Newest first. */
   listDeploys(
     tenant: TenantId,

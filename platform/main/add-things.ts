@@ -314,6 +314,24 @@ function addRepositories(program: Command): void {
     [limit],
     { example: "airlock deploys list acme/pipelines" },
   );
+  verb(
+    deploys,
+    "rollback <tenant/repository> [commit]",
+    "Go back to a commit that was live, until the next push or until it is taken back with --undo",
+    columns("repository", "commit"),
+    (server, [name, commit], options) => {
+      const at = path(...one(name), "rollback");
+      if (options["undo"] === true) {
+        if (commit !== undefined) throw wrongUse("--undo takes no commit");
+        return server.send("DELETE", at);
+      }
+      if (commit === undefined)
+        throw wrongUse("it needs a commit, or --undo", `airlock deploys list ${name ?? ""}`);
+      return server.send("POST", at, { commit });
+    },
+    [["--undo", "the branch's newest commit goes live again"]],
+    { example: "airlock deploys rollback acme/pipelines 1f0c3a9d52" },
+  );
 }
 
 const errorText = (error: { readonly [key: string]: unknown }): string =>

@@ -56,7 +56,7 @@ import { keepBundles } from "./keep-bundles.ts";
 import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
-import { serveLive } from "./serve-live.ts";
+import { openLiveStreams } from "./serve-live.ts";
 import { openPage } from "./serve-page.ts";
 import { openSourceDeeds } from "./source-deeds.ts";
 import { openTenantThings } from "./tenant-things.ts";
@@ -403,21 +403,32 @@ async function openParts(
     progress("listening");
     // The sync role is another process: it is asked by a row, and its answer is read from the deploy's row.
     const elsewhere: Syncs = {
-      async now(tenant, repository) {
-        await store.tx(tenant, (tx) => wantSync(tx, tenant, repository, "push"));
+      async now(tenant, repository, reason, listener) {
+        await store.tx(tenant, (tx) =>
+          wantSync(tx, tenant, repository, reason, "wake", listener?.by),
+        );
         return { kind: "not_mine", lines: [] };
       },
       wake: () => undefined,
       close: () => Promise.resolve(),
     };
+    const live = openLiveStreams({
+      feed,
+      signIn: api.signIn,
+      authorizer,
+      publicUrl: settings.publicUrl ?? server.url,
+      tenantExists: async (name) =>
+        (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
+    });
+    closers.push(() => live.close());
     const authorizeGit = openGitDoor({ store, authorizer, signIn: api.signIn });
     const http: Server = createHttpServer({
       api,
       gitHost: (ip) => ({
         root: folders.hosted,
         authorize: (request) => authorizeGit(request, ip),
-        pushed: ({ tenant, repository, refs, signal }) =>
-          answerPush({ tenant, repository, refs, signal }, syncs ?? elsewhere, syncDeps),
+        pushed: ({ tenant, repository, refs, actor, signal }) =>
+          answerPush({ tenant, repository, refs, actor, signal }, syncs ?? elsewhere, syncDeps),
       }),
       webhook: (request) =>
         receiveWebhook(request, {
@@ -426,15 +437,7 @@ async function openParts(
             JSON.parse(await keyring.open(tenant, "webhook", repository, sealed)) as string[],
           now: () => new Date(),
         }),
-      live: (request, response, tenants) =>
-        serveLive(request, response, tenants, {
-          feed,
-          signIn: api.signIn,
-          authorizer,
-          publicUrl: settings.publicUrl ?? server.url,
-          tenantExists: async (name) =>
-            (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
-        }),
+      live: (request, response, tenants) => live.serve(request, response, tenants),
       async mayReadMetrics(request) {
         const from = request.socket.remoteAddress ?? "";
         if (

@@ -52,7 +52,7 @@ export function openPage(folder: string): Page {
 /** Everything below a tenant that is not its Airflow, its git or its hooks. */
 const isPageAddress = (path: string): boolean =>
   path === "/" ||
-  /^\/(?:sign-in|platform|tenants)(?:\/|$)/.test(path) ||
+  /^\/(?:sign-in|platform)(?:\/|$)/.test(path) ||
   (/^\/t\/[^/]+(?:\/|$)/.test(path) && !/^\/t\/[^/]+\/(?:api|auth|hooks)(?:\/|$)/.test(path));
 
 const readFile = (folder: string, name: string): File => ({

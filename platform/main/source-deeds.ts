@@ -11,19 +11,23 @@ import { forgetRepository } from "../../tenants/sync/forget-repository.ts";
 import type { Syncs } from "../../tenants/sync/run-syncs.ts";
 import { type SyncFolders, sourceDir } from "../../tenants/sync/sync-repository.ts";
 import type { DeedProblem, Deploy, Repository, SourceDeeds } from "../api/deps.ts";
-import { bad, good } from "../model/answer.ts";
-import { known, readRepositoryId, type TenantId } from "../model/ids.ts";
+import { type Answer, bad, good } from "../model/answer.ts";
+import { type CommitId, known, readRepositoryId, type TenantId } from "../model/ids.ts";
 import type { Keyring } from "../secrets/keyring.ts";
+import { addNotice } from "../store/changes.ts";
 import { listImportErrors } from "../store/dag-files.ts";
 import { listDeploys } from "../store/deploys.ts";
 import type { Store } from "../store/open.ts";
 import {
   createRepository,
+  findLiveCommits,
+  holdCommit,
   listRepositories,
   type RepositoryRow,
   readBundle,
   readRepository,
   sealCredentials,
+  takeHoldBack,
   wantSync,
 } from "../store/repositories.ts";
 import { getTenant } from "../store/tenants.ts";
@@ -61,6 +65,15 @@ export function openSourceDeeds(deps: {
       row.kind === "hosted" ? `${deps.publicUrl()}/git/${row.tenant}/${row.repository}.git` : null,
     webhook_url: `${deps.publicUrl()}/t/${row.tenant}/hooks/git/${row.repository}`,
     has_credentials: row.credentials !== null,
+    rollback:
+      row.held_commit === null
+        ? null
+        : {
+            commit: row.held_commit,
+            instead_of: row.held_over ?? "",
+            at: row.held_at ?? row.created_at,
+            by: row.held_by ?? "",
+          },
   });
   const find = (tenant: TenantId, name: string): Promise<RepositoryRow | undefined> =>
     store.tx(tenant, (tx) => readRepository(tx, tenant, known.repository(name)));
@@ -170,10 +183,50 @@ export function openSourceDeeds(deps: {
       return good({ secret, url: `${deps.publicUrl()}/t/${tenant}/hooks/git/${row.repository}` });
     },
 
-    async syncNow(tenant, name) {
+    async syncNow(tenant, name, by) {
       const row = await find(tenant, name);
       if (row === undefined) return bad(noSuch(name));
-      await store.tx(tenant, (tx) => wantSync(tx, tenant, row.repository, "asked"));
+      await store.tx(tenant, (tx) => wantSync(tx, tenant, row.repository, "asked", "wake", by));
+      deps.syncs()?.wake();
+      return good(undefined);
+    },
+
+    async rollBack(tenant, name, { commit: prefix, by }) {
+      const row = await find(tenant, name);
+      if (row === undefined) return bad(noSuch(name));
+      const answer = await store.tx(
+        tenant,
+        async (tx): Promise<Answer<{ commit: CommitId }, DeedProblem>> => {
+          const [commit, another] = await findLiveCommits(tx, tenant, row.repository, prefix);
+          const refuse = (message: string) => bad({ kind: "refused" as const, message });
+          if (commit === undefined)
+            return refuse(
+              `No commit ${prefix} of ${name} was live: only a commit that was live can be gone back to`,
+            );
+          if (another !== undefined)
+            return refuse(`Several commits that were live begin with ${prefix}: write more of it`);
+          if (commit === row.head_commit && (row.held_commit ?? commit) === commit)
+            return refuse(`The commit ${commit.slice(0, 10)} is live already`);
+          if (!(await holdCommit(tx, tenant, row.repository, commit, by)))
+            return refuse(`The repository ${name} was never synced`);
+          await addNotice(tx, tenant, "deploy");
+          return good({ commit });
+        },
+      );
+      if (answer.ok) deps.syncs()?.wake();
+      return answer;
+    },
+
+    async takeRollbackBack(tenant, name, by) {
+      const row = await find(tenant, name);
+      if (row === undefined) return bad(noSuch(name));
+      const freed = await store.tx(tenant, async (tx) => {
+        const found = await takeHoldBack(tx, tenant, row.repository, by);
+        if (found) await addNotice(tx, tenant, "deploy");
+        return found;
+      });
+      if (!freed)
+        return bad({ kind: "refused", message: `${name} is not rolled back: its branch is live` });
       deps.syncs()?.wake();
       return good(undefined);
     },

@@ -15,7 +15,7 @@ import {
   type TenantId,
 } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
-import type { InstanceKey, InstanceRow, RunEvent } from "../model/run.ts";
+import type { InstanceKey, InstanceRow, RunEvent, RunOrigin } from "../model/run.ts";
 import type { RunState } from "../model/states.ts";
 import { addNotice } from "../store/changes.ts";
 import type { Tx } from "../store/open.ts";
@@ -92,6 +92,7 @@ export function openDeeds(deps: DeedDeps) {
         readonly note: string | undefined;
         readonly user: string;
         readonly triggered_by: "rest_api" | "ui" | "cli" | "operator";
+        readonly by?: RunOrigin;
       },
     ): Outcome<{ readonly run_id: string }> {
       const dagId = known.dag(run.dag_id);
@@ -132,6 +133,7 @@ export function openDeeds(deps: DeedDeps) {
         run_after: new Date(runAfterMs).toISOString(),
         conf: run.conf,
         triggered_by: run.triggered_by,
+        by: run.by,
         triggering_user: run.user,
         note: run.note ?? null,
       });
@@ -342,13 +344,16 @@ export function openDeeds(deps: DeedDeps) {
       tenant: TenantId,
       run: { readonly dag_id: string; readonly run_id: string; readonly user: string },
     ): Outcome<undefined> {
-      const deleted = await store.tx(tenant, (tx) =>
-        deleteRuns(
+      const deleted = await store.tx(tenant, async (tx) => {
+        const rows = await deleteRuns(
           tx,
           tenant,
           tx`dag_id = ${run.dag_id} and run_id = ${run.run_id} and state in ('success', 'failed', 'queued')`,
-        ),
-      );
+        );
+        // Whoever looks at it, or at a list with it, learns that it is gone.
+        if (rows.length > 0) await addNotice(tx, tenant, "dag", run.dag_id);
+        return rows;
+      });
       if (deleted.length > 0) return good(undefined);
       return (await findRun(tenant, run.dag_id, run.run_id)) === undefined
         ? bad(noRun(run.dag_id, run.run_id))

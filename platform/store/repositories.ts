@@ -2,7 +2,8 @@
 import { type CommitId, known, type RepositoryId, type TenantId } from "../model/ids.ts";
 import type { Tx } from "./open.ts";
 
-export type SyncReason = "push" | "webhook" | "poll" | "asked" | "retry";
+/** `restored`: a rollback was taken back. */
+export type SyncReason = "push" | "webhook" | "poll" | "asked" | "retry" | "restored";
 
 export type RepositoryRow = {
   readonly tenant: TenantId;
@@ -24,10 +25,16 @@ export type RepositoryRow = {
   readonly last_webhook_at: Date | null;
   readonly next_poll_at: Date;
   readonly created_at: Date;
+  /** Live in place of the branch's newest commit, which was `held_over`. */
+  readonly held_commit: CommitId | null;
+  readonly held_over: CommitId | null;
+  readonly held_at: Date | null;
+  readonly held_by: string | null;
 };
 
 const columns = `tenant, repository, kind, url, branch, path, credentials, webhook_secrets, head_commit, seen_commit,
-  failures, last_error, last_error_hint, last_synced_at, last_change_at, last_webhook_at, next_poll_at, created_at`;
+  failures, last_error, last_error_hint, last_synced_at, last_change_at, last_webhook_at, next_poll_at, created_at,
+  held_commit, held_over, held_at, held_by`;
 
 /** `exists`: the tenant has a repository of this name. */
 export async function createRepository(
@@ -44,13 +51,14 @@ export async function createRepository(
   return made.length === 1 ? "created" : "exists";
 }
 
-/** Settings only; a sync must be asked for (`wantSync`) to make them live. */
+/** Settings only; a sync must be asked for (`wantSync`) to make them live. What was gone back to was another content: no hold outlives it. */
 export async function changeRepository(
   tx: Tx,
   row: Pick<RepositoryRow, "tenant" | "repository" | "url" | "branch" | "path">,
 ): Promise<boolean> {
   const changed = await tx`
-    update airlock.repository set url = ${row.url}, branch = ${row.branch}, path = ${row.path}, seen_commit = null
+    update airlock.repository set url = ${row.url}, branch = ${row.branch}, path = ${row.path}, seen_commit = null,
+           held_commit = null, held_over = null, held_at = null, held_by = null
      where tenant = ${row.tenant} and repository = ${row.repository} returning 1`;
   return changed.length === 1;
 }
@@ -111,15 +119,80 @@ export async function wantSync(
   repository: RepositoryId,
   reason: SyncReason,
   how: "wake" | "quietly" = "wake",
+  by: string | null = null,
 ): Promise<boolean> {
   const asked = await tx`
     update airlock.repository
-       set wanted_at = clock_timestamp(), wanted_reason = ${reason},
+       set wanted_at = clock_timestamp(), wanted_reason = ${reason}, wanted_by = ${by},
            last_webhook_at = case when ${reason === "webhook"} then clock_timestamp() else last_webhook_at end
      where tenant = ${tenant} and repository = ${repository} returning 1`;
   if (asked.length === 0) return false;
   if (how === "wake") await tx`select pg_notify(${syncChannel}, ${`${tenant}/${repository}`})`;
   return true;
+}
+
+/** Of this repository, commits that were live: newest first, of those that begin so. */
+export async function findLiveCommits(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  prefix: string,
+): Promise<readonly CommitId[]> {
+  const rows = await tx<{ commit: CommitId }[]>`
+    select commit from airlock.deploy
+     where tenant = ${tenant} and repository = ${repository} and state = 'live'
+       and commit collate "C" >= ${prefix} and commit collate "C" < ${`${prefix}g`}
+     group by commit order by max(deploy) desc limit 2`;
+  return rows.map(({ commit }) => commit);
+}
+
+/**
+ * Puts a commit that was live in place of the branch's newest, and asks for the sync that makes it so. A commit that
+ * is being deployed at this moment is what it is put in place of: who goes back does not mean to be overtaken by it.
+ */
+export async function holdCommit(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  commit: CommitId,
+  by: string,
+): Promise<boolean> {
+  const held = await tx`
+    update airlock.repository r
+       set held_commit = ${commit}, held_at = clock_timestamp(), held_by = ${by},
+           held_over = coalesce(
+             r.held_over,
+             (select d.commit from airlock.deploy d
+               where d.tenant = r.tenant and d.repository = r.repository and d.state = 'syncing' order by d.deploy desc limit 1),
+             r.seen_commit, r.head_commit)
+     where r.tenant = ${tenant} and r.repository = ${repository}
+       and coalesce(r.held_over, r.seen_commit, r.head_commit) is not null
+    returning 1`;
+  return held.length === 1 && wantSync(tx, tenant, repository, "asked", "wake", by);
+}
+
+/** The branch's newest commit is to be live again. false: nothing was held. */
+export async function takeHoldBack(
+  tx: Tx,
+  tenant: TenantId,
+  repository: RepositoryId,
+  by: string,
+): Promise<boolean> {
+  const freed = await tx`
+    update airlock.repository set held_commit = null, held_over = null, held_at = null, held_by = null
+     where tenant = ${tenant} and repository = ${repository} and held_commit is not null returning 1`;
+  return freed.length === 1 && wantSync(tx, tenant, repository, "restored", "wake", by);
+}
+
+/** The branch moved on, or the commit could not be made live: this hold, and no later one, is over. */
+export async function endHold(
+  tx: Tx,
+  hold: Pick<RepositoryRow, "tenant" | "repository" | "held_commit" | "held_over">,
+): Promise<void> {
+  await tx`
+    update airlock.repository set held_commit = null, held_over = null, held_at = null, held_by = null
+     where tenant = ${hold.tenant} and repository = ${hold.repository}
+       and held_commit = ${hold.held_commit} and held_over = ${hold.held_over}`;
 }
 
 /** A delivery seen in the last day asks for nothing. */
@@ -159,6 +232,7 @@ export type Lease = { readonly owner: string; readonly seconds: number };
 
 export type LeasedRepository = RepositoryRow & {
   readonly reason: SyncReason;
+  readonly wanted_by: string | null;
   /** A want of this moment or earlier is answered by this sync. */
   readonly claimed_at: string;
   /** As stored: may be wider or narrower than the defaults. */
@@ -183,7 +257,7 @@ export async function leaseRepository(
        where r.tenant = ${tenant} and r.repository = ${repository} and t.tenant = r.tenant and t.state = 'active'
          and (r.lease_until is null or r.lease_until < clock_timestamp())
       returning r.*, t.limits as tenant_limits, t.egress as tenant_egress, t.allow_sources as tenant_sources, t.uid)
-    select ${tx.unsafe(columns)}, coalesce(wanted_reason, 'asked') as reason, clock_timestamp()::text as claimed_at,
+    select ${tx.unsafe(columns)}, coalesce(wanted_reason, 'asked') as reason, wanted_by, clock_timestamp()::text as claimed_at,
            tenant_limits, tenant_egress, tenant_sources, uid from mine`;
   return rows[0];
 }
@@ -250,7 +324,7 @@ export async function endLease(
  */
 export async function wantDuePolls(tx: Tx, limit: number): Promise<number> {
   const due = await tx`
-    update airlock.repository r set wanted_at = clock_timestamp(), wanted_reason = case when r.kind = 'external' then 'poll' else 'retry' end,
+    update airlock.repository r set wanted_at = clock_timestamp(), wanted_reason = case when r.kind = 'external' then 'poll' else 'retry' end, wanted_by = null,
            next_poll_at = clock_timestamp() + interval '5 minutes'
       from (select d.tenant, d.repository from airlock.repository d
              where (d.kind = 'external' or d.failures > 0) and d.next_poll_at <= clock_timestamp() and d.wanted_at is null

@@ -6,6 +6,7 @@ import { followTheme } from "./frame/theme.ts";
 import { router } from "./router.tsx";
 import "./theme.css";
 
+giveNonce();
 followTheme();
 const place = document.getElementById("page");
 if (place === null) throw new Error("the document has no place for the page");
@@ -14,3 +15,9 @@ createRoot(place).render(
     <RouterProvider router={router} />
   </QueryClientProvider>,
 );
+
+/** Radix locks the scrolling behind a dialog by a style element: it may, if it carries the document's nonce. */
+function giveNonce(): void {
+  const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce;
+  Object.assign(globalThis, { __webpack_nonce__: nonce });
+}

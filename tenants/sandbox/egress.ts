@@ -45,8 +45,19 @@ export const hostsFile = (doors: readonly Door[]): string =>
 
 const connectionsMax = 256;
 
+/** What became of a connection on the outside: a guest sees only that it was accepted, and then that it was closed. */
+export type DoorNews = {
+  readonly rule: EgressRule;
+  /** `no_address`: the name is unknown, or leads back into this machine. Else the system's word, as `ECONNREFUSED`. */
+  readonly outside: "reached" | "no_address" | { readonly code: string };
+};
+
 /** Accepts what the guest connects to and carries bytes both ways. Answers how to end it. */
-export function serveDoor(server: Server, rule: EgressRule): () => void {
+export function serveDoor(
+  server: Server,
+  rule: EgressRule,
+  tell: (news: DoorNews) => void = () => undefined,
+): () => void {
   const sockets = new Set<Socket>();
   const keep = (socket: Socket): void => {
     sockets.add(socket);
@@ -64,15 +75,22 @@ export function serveDoor(server: Server, rule: EgressRule): () => void {
       (address) => {
         const outer = connect({ host: address, port: rule.port });
         keep(outer);
-        outer.on("error", () => inner.destroy());
+        outer.on("error", (error: NodeJS.ErrnoException) => {
+          tell({ rule, outside: { code: error.code ?? "" } });
+          inner.destroy();
+        });
         outer.once("close", () => inner.destroy());
         inner.once("close", () => outer.destroy());
         outer.once("connect", () => {
+          tell({ rule, outside: "reached" });
           inner.pipe(outer);
           outer.pipe(inner);
         });
       },
-      () => inner.destroy(),
+      () => {
+        tell({ rule, outside: "no_address" });
+        inner.destroy();
+      },
     );
   });
   server.on("error", () => undefined);

@@ -2,6 +2,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { EgressRule } from "../../platform/model/guest.ts";
 import type { Group } from "./cgroups.ts";
+import type { DoorNews } from "./egress.ts";
 
 export type Launch = {
   /** For messages: whose process this is. */
@@ -15,6 +16,8 @@ export type Launch = {
   readonly env: { readonly [name: string]: string };
   /** Hosts and ports that may be reached; nothing else is. */
   readonly egress: readonly EgressRule[];
+  /** Hears what becomes of each connection outside of the guest's network, where it has one of its own. */
+  readonly onDoor?: (news: DoorNews) => void;
   readonly limits: ProcessLimits;
   /** The control group that it is in from its first instruction on. */
   readonly group?: Group;

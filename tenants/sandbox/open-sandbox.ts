@@ -283,7 +283,7 @@ async function start(
   stdin.on("error", () => undefined);
   stdout.on("error", () => undefined);
   stderr.on("error", () => undefined);
-  if (doors.length > 0) await openDoors(child, doors, closers, exited, stderr);
+  if (doors.length > 0) await openDoors(child, doors, closers, exited, stderr, launch.onDoor);
   return {
     stdin,
     stdout,
@@ -305,6 +305,7 @@ async function openDoors(
   closers: (() => void)[],
   exited: Promise<Exit>,
   stderr: Readable,
+  onDoor: Launch["onDoor"],
 ): Promise<void> {
   let said = "";
   const hear = (chunk: Buffer): void => {
@@ -316,7 +317,7 @@ async function openDoors(
     child.on("message", (message: { rule?: unknown }, handle) => {
       const door = typeof message.rule === "number" ? doors[message.rule] : undefined;
       if (door === undefined || handle === undefined) return;
-      closers.push(serveDoor(handle as Server, door.rule));
+      closers.push(serveDoor(handle as Server, door.rule, onDoor));
       open += 1;
       if (open === doors.length) resolve(true);
     });

@@ -14,6 +14,8 @@ export type Push = {
   readonly repository: RepositoryId;
   /** Full names of the refs that changed. */
   readonly refs: readonly string[];
+  /** Who pushes, as an actor. */
+  readonly actor?: string;
   readonly signal: AbortSignal;
 };
 
@@ -26,7 +28,7 @@ export async function* answerPush(
   deps: SyncDeps,
   waitMs = waitMsDefault,
 ): AsyncGenerator<string> {
-  const { tenant, repository, refs } = push;
+  const { tenant, repository, refs, actor } = push;
   const follow = `follow it: airlock deploys list ${tenant}/${repository}`;
   const row = await deps.store
     .tx(tenant, (tx) => readRepository(tx, tenant, repository))
@@ -38,7 +40,10 @@ export async function* answerPush(
   const until = performance.now() + waitMs;
   const talk = startTalk();
   void syncs
-    .now(tenant, repository, "push", { onLine: (line) => talk.say(line) })
+    .now(tenant, repository, "push", {
+      onLine: (line) => talk.say(line),
+      ...(actor === undefined ? {} : { by: actor }),
+    })
     .then((result) => talk.end(result))
     .catch(() => talk.end("failed"));
   for (;;) {

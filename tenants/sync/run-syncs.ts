@@ -28,7 +28,11 @@ export type Syncs = {
   close(graceMs?: number): Promise<void>;
 };
 
-export type SyncListener = { readonly onLine?: (line: string) => void };
+export type SyncListener = {
+  readonly onLine?: (line: string) => void;
+  /** Who pushes or asks, as an actor. */
+  readonly by?: string;
+};
 
 const idleSecondsMax = 30;
 
@@ -118,7 +122,7 @@ export async function runSyncs(
           begin(key, async () => {
             // The row first: if this process dies, or another one holds the repository, the push is not forgotten.
             await deps.store.tx(tenant, (tx) =>
-              wantSync(tx, tenant, repository, reason, "quietly"),
+              wantSync(tx, tenant, repository, reason, "quietly", listener.by),
             );
             return syncRepository(
               { tenant, repository, reason, signal: stop.signal, ...listener, onDone: resolve },

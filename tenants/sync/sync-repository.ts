@@ -38,12 +38,16 @@ import {
 } from "../../platform/store/dag-versions.ts";
 import {
   beginDeploy,
+  type CommitFacts,
   type DeployCounts,
   type DeployError,
+  type DeployParts,
+  type DeployReason,
   endDeploy,
 } from "../../platform/store/deploys.ts";
 import { isAway, type Store, type Tx } from "../../platform/store/open.ts";
 import {
+  endHold,
   endLease,
   keepNeededBundles,
   type LeasedRepository,
@@ -64,7 +68,14 @@ import {
 import { type Bundle, checkOut, removeTree } from "../source/check-out.ts";
 import { collectBundles } from "../source/collect-bundles.ts";
 import type { GitCredentials } from "../source/credentials.ts";
-import { askHead, fetchBranch, type Remote, resolveCommit } from "../source/fetch-branch.ts";
+import { describeCommit } from "../source/describe-commit.ts";
+import {
+  askHead,
+  fetchBranch,
+  fetchCommit,
+  type Remote,
+  resolveCommit,
+} from "../source/fetch-branch.ts";
 import { type AddressRules, reachAddress, readGitAddress } from "../source/git-address.ts";
 import { hostedDir } from "../source/hosted-repository.ts";
 import { tidyRepository } from "../source/tidy-repository.ts";
@@ -147,6 +158,8 @@ export type SyncRequest = {
   readonly repository: RepositoryId;
   /** Absent: what the row says. */
   readonly reason?: SyncReason;
+  /** Who pushed, as an actor. Absent: what the row says. */
+  readonly by?: string | undefined;
   /** Progress, one plain line at a time, for whoever waits. */
   readonly onLine?: (line: string) => void;
   /** As soon as the outcome is fixed, before cleaning up. */
@@ -189,13 +202,20 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
     (lease.seconds * 1000) / 3,
   );
   let problem: { message: string; hint: string } | undefined;
-  let seen: CommitId | undefined;
+  const sync: Sync = {
+    row,
+    reason,
+    by: request.by ?? row.wanted_by,
+    request: { ...request, signal },
+    deps,
+    begun,
+    hold: row.held_commit,
+    branchCommit: undefined,
+    parts: {},
+  };
   try {
-    const result = await withSpan("sync", { tenant, repository, reason }, () =>
-      syncLeased(row, reason, { ...request, signal }, deps, begun),
-    );
-    seen = result.kind === "not_mine" ? undefined : (result.commit ?? undefined);
-    if (result.kind === "failed" && seen === undefined)
+    const result = await withSpan("sync", { tenant, repository, reason }, () => syncLeased(sync));
+    if (result.kind === "failed" && result.commit === null)
       problem = {
         message: result.errors[0]?.message ?? "failed",
         hint: result.errors[0]?.hint ?? "",
@@ -219,11 +239,14 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
       .tx(tenant, (tx) =>
         endLease(tx, tenant, repository, deps.owner, {
           claimedAt: row.claimed_at,
-          ...(seen === undefined ? {} : { seen }),
+          ...(sync.branchCommit === undefined ? {} : { seen: sync.branchCommit }),
           ...(problem ? { problem } : {}),
           nextPollSeconds: pollSeconds({
             quietMs:
-              seen !== undefined && seen !== row.head_commit ? 0 : since(row.last_change_at, deps),
+              sync.branchCommit !== undefined &&
+              sync.branchCommit !== (sync.hold === null ? row.head_commit : row.held_over)
+                ? 0
+                : since(row.last_change_at, deps),
             webhookMs: reason === "webhook" ? 0 : since(row.last_webhook_at, deps),
             failures,
             dice: Math.random(),
@@ -243,53 +266,90 @@ const since = (at: Date | null, deps: SyncDeps): number | undefined =>
 type Sync = {
   readonly row: LeasedRepository;
   readonly reason: SyncReason;
+  readonly by: string | null;
   readonly request: SyncRequest & { readonly signal: AbortSignal };
   readonly deps: SyncDeps;
   readonly begun: number;
+  /** The commit that somebody went back to, for as long as it holds. */
+  hold: CommitId | null;
+  /** The branch's newest commit, once it is known. */
+  branchCommit: CommitId | undefined;
+  parts: DeployParts;
 };
+
+/** Runs a part of a deploy and notes how long it took. */
+async function timed<T>(sync: Sync, part: keyof DeployParts, work: () => Promise<T>): Promise<T> {
+  const begun = performance.now();
+  try {
+    return await work();
+  } finally {
+    sync.parts = { ...sync.parts, [part]: Math.round(performance.now() - begun) };
+  }
+}
 
 const nothing: DeployCounts = { new: 0, changed: 0, unchanged: 0, removed: 0 };
 
-async function syncLeased(
-  row: LeasedRepository,
-  reason: SyncReason,
-  request: Sync["request"],
-  deps: SyncDeps,
-  begun: number,
-): Promise<DeployResult> {
+async function syncLeased(sync: Sync): Promise<DeployResult> {
+  const { row, reason, deps } = sync;
   const { tenant, repository } = row;
-  const sync: Sync = { row, reason, request, deps, begun };
-  const found = await findCommit(sync);
+  const found = await timed(sync, "fetch", () => findCommit(sync));
   if (!found.ok) {
     // Polls that fail are told on the repository, not as a deploy each.
     if (reason === "poll" || reason === "retry") return failure(sync, null, [found.problem]);
     const deploy = await deps.store.tx(tenant, (tx) =>
-      beginDeploy(tx, { tenant, repository, commit: null, reason }),
+      beginDeploy(tx, { tenant, repository, commit: null, reason, by: sync.by }),
     );
     return failDeploy(sync, deploy, null, [found.problem]);
   }
-  const { commit, source } = found.value;
+  const { commit: branchCommit, source } = found.value;
+  sync.branchCommit = branchCommit;
+  // The branch moved on: going back was for the commit that it had then.
+  if (sync.hold !== null && branchCommit !== undefined && branchCommit !== row.held_over) {
+    await deps.store.tx(tenant, (tx) => endHold(tx, row));
+    sync.request.onLine?.(
+      `the rollback to ${sync.hold.slice(0, 10)} ends here: the branch has a newer commit`,
+    );
+    sync.hold = null;
+  }
+  const commit = sync.hold ?? branchCommit;
+  if (commit === undefined) throw new Error("a sync without a hold needs the branch's commit");
   const isLive = commit === row.head_commit;
-  if ((isLive && reason !== "asked") || (reason === "poll" && commit === row.seen_commit))
+  if ((isLive && reason !== "asked") || (reason === "poll" && branchCommit === row.seen_commit))
     return { kind: "up_to_date", commit, lines: [isLive ? "already live" : "nothing new"] };
 
   const deploy = await deps.store.tx(tenant, (tx) =>
-    beginDeploy(tx, { tenant, repository, commit, reason }),
+    beginDeploy(tx, {
+      tenant,
+      repository,
+      commit,
+      reason: deployReason(sync, commit),
+      by: sync.by,
+    }),
   );
   try {
     return await deployCommit(sync, deploy, commit, source);
   } catch (error) {
     if (!isAway(error))
-      await failDeploy(sync, deploy, commit, [
-        {
-          path: "",
-          message: "the sync stopped on an internal problem; it is tried again",
-          hint: "an admin finds more in the log",
-        },
-      ]).catch(() => undefined);
+      await failDeploy(
+        sync,
+        deploy,
+        commit,
+        [
+          {
+            path: "",
+            message: "the sync stopped on an internal problem; it is tried again",
+            hint: "an admin finds more in the log",
+          },
+        ],
+        undefined,
+        false,
+      ).catch(() => undefined);
     throw error;
   }
 }
+
+const deployReason = ({ row, reason, hold }: Sync, commit: CommitId): DeployReason =>
+  hold !== null && commit !== row.head_commit ? "rollback" : reason;
 
 async function deployCommit(
   sync: Sync,
@@ -298,9 +358,12 @@ async function deployCommit(
   source: string,
 ): Promise<DeployResult> {
   const { row, deps, request } = sync;
-  const checkedOut = await checkOutCommit(sync, commit, source);
+  const there = await ensureCommit(sync, commit, source);
+  if (!there.ok) return failDeploy(sync, deploy, commit, [{ path: "", ...there.problem }]);
+  const about = describeCommit(source, commit);
+  const checkedOut = await timed(sync, "checkout", () => checkOutCommit(sync, commit, source));
   if (!checkedOut.ok)
-    return failDeploy(sync, deploy, commit, [{ path: "", ...checkedOut.problem }]);
+    return failDeploy(sync, deploy, commit, [{ path: "", ...checkedOut.problem }], await about);
   const bundle = checkedOut.value;
   const settings = await readSettings(row, bundle);
   if (!settings.ok)
@@ -308,14 +371,27 @@ async function deployCommit(
       sync,
       deploy,
       commit,
-      settings.problem.map((problem) => told("airlock.yaml", problem)),
+      await withFrames(
+        bundle,
+        settings.problem.map((problem) => told("airlock.yaml", problem)),
+      ),
+      await about,
     );
   const found = await findDagFiles(
     { files: bundle.files, read: (path) => readFile(join(bundle.dir, path)) },
     settings.value,
   );
-  const environments = await ensureEnvironments(sync, bundle, found);
-  if (!environments.ok) return failDeploy(sync, deploy, commit, [environments.problem]);
+  const environments = await timed(sync, "environment", () =>
+    ensureEnvironments(sync, bundle, found),
+  );
+  if (!environments.ok)
+    return failDeploy(
+      sync,
+      deploy,
+      commit,
+      await withFrames(bundle, [environments.problem]),
+      await about,
+    );
   const setting: Setting = { file: settings.value, found, environments: environments.value };
 
   const known = await deps.store.tx(row.tenant, async (tx) => {
@@ -327,7 +403,7 @@ async function deployCommit(
   });
   const blobs: Blobs = new Map(bundle.files.map(({ path, blob }) => [path, blob]));
   const { unchanged, stale } = chooseFiles(sync, setting, known, blobs);
-  const parsed = await parseFiles(sync, bundle, setting, stale, blobs);
+  const parsed = await timed(sync, "parse", () => parseFiles(sync, bundle, setting, stale, blobs));
   request.signal.throwIfAborted();
 
   const findings = [
@@ -335,32 +411,48 @@ async function deployCommit(
     ...parsed.map(({ finding }) => finding),
     ...leftOut(bundle, found, new Set(stale)),
   ];
-  const plan = await publish(sync, commit, {
-    setting,
-    parsed,
-    findings,
-    live: known.live,
-    knownFiles: known.files,
-    bundle,
-  });
+  const plan = await timed(sync, "store", () =>
+    publish(sync, commit, {
+      setting,
+      parsed,
+      findings,
+      live: known.live,
+      knownFiles: known.files,
+      bundle,
+    }),
+  );
   const badPaths = new Set(plan.badFiles.map(({ path }) => path));
-  const errors: DeployError[] = [
+  const errors = await withFrames(bundle, [
     ...plan.badFiles.flatMap(({ path, problems }) =>
       problems.map((problem) => told(path, problem)),
     ),
     ...[...bundle.problems, ...found.problems]
       .filter(({ path }) => !badPaths.has(path))
       .map((problem) => told(problem.path, problem)),
-  ];
-  for (const { path, warnings } of parsed)
-    for (const warning of warnings.slice(0, 5))
-      request.onLine?.(
-        describeError(told(path, { ...warning, message: `warning: ${warning.message}` })).join(" "),
-      );
-  const ms = performance.now() - sync.begun;
-  await deps.store.tx(row.tenant, (tx) =>
-    endDeploy(tx, { ...row, deploy, state: plan.state, ms, dags: plan.counts, errors }),
+  ]);
+  const warnings = parsed.flatMap(({ path, warnings: ofFile }) =>
+    ofFile.slice(0, 5).map((warning) => told(path, warning)),
   );
+  for (const warning of warnings)
+    request.onLine?.(
+      describeError({ ...warning, message: `warning: ${warning.message}` }).join(" "),
+    );
+  const ms = performance.now() - sync.begun;
+  const commitFacts = await about;
+  await deps.store.tx(row.tenant, async (tx) => {
+    await endDeploy(tx, {
+      ...row,
+      deploy,
+      state: plan.state,
+      ms,
+      dags: plan.counts,
+      errors,
+      warnings,
+      parts: sync.parts,
+      about: commitFacts,
+    });
+    if (plan.state === "failed") await giveUpHold(tx, sync, commit);
+  });
   if (plan.state === "live") {
     rememberBundle(row, bundle);
     deps.deployed?.(row.tenant, row.repository, commit);
@@ -405,21 +497,105 @@ async function failDeploy(
   deploy: string,
   commit: CommitId | null,
   errors: readonly DeployError[],
+  about?: CommitFacts,
+  isFinal = true,
 ): Promise<DeployResult> {
   const { row, deps } = sync;
   const ms = performance.now() - sync.begun;
   return deps.store.tx(row.tenant, async (tx) => {
     const live = await readLiveDags(tx, row.tenant, row.repository);
     const dags = { ...nothing, unchanged: live.filter(({ state }) => state === "active").length };
-    await endDeploy(tx, { ...row, deploy, state: "failed", ms, dags, errors });
+    const { parts } = sync;
+    await endDeploy(tx, { ...row, deploy, state: "failed", ms, dags, errors, parts, about });
+    if (isFinal && commit !== null) await giveUpHold(tx, sync, commit);
     return failure(sync, commit, errors, dags);
   });
 }
 
-/** The branch's newest commit, and the bare repository on this disk that holds it. */
-async function findCommit(
+/** A commit that could not be gone back to holds nothing: what was live stays, and the next push goes its way. */
+async function giveUpHold(tx: Tx, { row, hold }: Sync, commit: CommitId): Promise<void> {
+  if (hold === commit && commit !== row.head_commit) await endHold(tx, row);
+}
+
+const frameLinesAround = 3;
+const frameLineLengthMax = 400;
+const framesMax = 20;
+const framedFileBytesMax = 2 * 1024 * 1024;
+
+/** The lines around each problem's place, kept with it: the checkout of a commit that is not live goes. */
+async function withFrames(
+  bundle: Bundle,
+  errors: readonly DeployError[],
+): Promise<readonly DeployError[]> {
+  const sizes = new Map(bundle.files.map(({ path, bytes }) => [path, bytes]));
+  let framed = 0;
+  const result: DeployError[] = [];
+  for (const error of errors) {
+    const { line, path } = error;
+    const bytes = sizes.get(path);
+    if (
+      line === undefined ||
+      bytes === undefined ||
+      bytes > framedFileBytesMax ||
+      framed >= framesMax
+    ) {
+      result.push(error);
+      continue;
+    }
+    framed += 1;
+    const lines = (await readFile(join(bundle.dir, path), "utf8")).split("\n");
+    const first = Math.max(1, line - frameLinesAround);
+    const around = lines
+      .slice(first - 1, line + frameLinesAround)
+      .map((text) => text.slice(0, frameLineLengthMax));
+    result.push(around.length === 0 ? error : { ...error, frame: { first, lines: around } });
+  }
+  return result;
+}
+
+/** What somebody went back to may be gone from the mirror, which holds the branch's newest commit alone. */
+async function ensureCommit(
   sync: Sync,
-): Promise<Answer<{ readonly commit: CommitId; readonly source: string }, DeployError>> {
+  commit: CommitId,
+  source: string,
+): Promise<Answer<"there", { readonly message: string; readonly hint: string }>> {
+  const { row, deps, request } = sync;
+  if (commit === sync.branchCommit || (await resolveCommit(source, commit)).ok)
+    return good("there");
+  const gone = {
+    message: `the commit ${commit.slice(0, 10)} is not in the repository any more; what was live stays live`,
+    hint: "its history was rewritten: go back to another commit, or push what should be live",
+  };
+  if (row.url === null) return bad(gone);
+  const remote = await reachRemote(row, row.url, deps, request.signal);
+  if (!remote.ok) return remote;
+  const fetched = await fetchCommit(source, remote.value, commit);
+  if (fetched.ok) return good("there");
+  // "not our ref" is how a server says that it does not give it (any more).
+  return bad(
+    fetched.problem.kind === "other" || fetched.problem.kind === "not_found"
+      ? gone
+      : fetched.problem,
+  );
+}
+
+type Found = {
+  /** Of the branch; undefined: it could not be asked, and what somebody went back to is here. */
+  readonly commit: CommitId | undefined;
+  /** The bare repository on this disk. */
+  readonly source: string;
+};
+
+async function findCommit(sync: Sync): Promise<Answer<Found, DeployError>> {
+  const found = await findBranchCommit(sync);
+  if (found.ok || sync.hold === null || sync.hold === sync.row.head_commit) return found;
+  // Going back must not need a server that is away, which may be why somebody goes back.
+  const source = sourceDir(sync.row, sync.deps);
+  return (await resolveCommit(source, sync.hold)).ok ? good({ commit: undefined, source }) : found;
+}
+
+/** The branch's newest commit, and the bare repository on this disk that holds it. */
+async function findBranchCommit(sync: Sync): Promise<Answer<Found, DeployError>> {
   const { row, reason, deps, request } = sync;
   const { branch } = row;
   const source = sourceDir(row, deps);

@@ -14,10 +14,13 @@ import { openStore, type Store } from "../../platform/store/open.ts";
 import {
   changeRepository,
   createRepository,
+  findLiveCommits,
+  holdCommit,
   leaseRepository,
   listWanted,
   readRepository,
   removeRepository,
+  takeHoldBack,
   wantSync,
 } from "../../platform/store/repositories.ts";
 import { openDatabase, type TestDatabase } from "../../test/kit/database.ts";
@@ -665,6 +668,206 @@ test("a repository that is forgotten leaves its DAGs' history and nothing on dis
   expect(
     existsSync(join(folders.bundles, "acme/pipelines", git(author, ["rev-parse", "HEAD"]))),
   ).toBe(false);
+});
+
+const rollBack = (commitId: string, repository = pipelines): Promise<boolean> =>
+  store.tx(acme, (tx) => holdCommit(tx, acme, repository, known.commit(commitId), "user:ann"));
+const repositoryFacts = async (name = "pipelines") => {
+  const row = await store.tx(acme, (tx) => readRepository(tx, acme, known.repository(name)));
+  return { head: row?.head_commit, held: row?.held_commit, over: row?.held_over };
+};
+const lastDeploy = async () =>
+  (
+    await database.owner`select commit, reason, state, asked_by, errors from airlock.deploy order by deploy desc limit 1`
+  )[0];
+
+test("a rollback makes an earlier commit live as a deploy of it would, and holds against polls and restarts", async () => {
+  const first = push({ "dags/a.py": py("dag a"), "dags/b.py": py("error 3 NameError: y") });
+  await sync();
+  const second = push({ "dags/a.py": py("dag a schedule=@daily"), "dags/b.py": py("dag b") });
+  await sync();
+  expect(await liveDags()).toEqual(["a v2 active dags/a.py", "b v1 active dags/b.py"]);
+
+  expect(await rollBack(first)).toBe(true);
+  expect(await sync({ reason: "asked" })).toMatchObject({ kind: "live", commit: first });
+  // b's file was bad in that commit: its last good version stays, as with any deploy of a bad file.
+  expect(await liveDags()).toEqual(["a v1 active dags/a.py", "b v1 active dags/b.py"]);
+  expect(await store.tx(acme, (tx) => listImportErrors(tx, acme))).toMatchObject([
+    { path: "dags/b.py", line: 3, message: "NameError: y" },
+  ]);
+  expect(
+    (await database.owner`select commit from airlock.dag where dag_id = 'a'`)[0]?.["commit"],
+  ).toBe(first);
+  expect(await lastDeploy()).toMatchObject({ commit: first, reason: "rollback", state: "live" });
+
+  for (const reason of ["poll", "retry", "webhook", "push"] as const)
+    expect(await sync({ reason })).toMatchObject({ kind: "up_to_date", commit: first });
+  deps = depsOf("22222222-2222-4222-8222-222222222222");
+  expect(await sync({ reason: "asked" })).toMatchObject({ kind: "live", commit: first });
+  expect(await repositoryFacts()).toEqual({ head: first, held: first, over: second });
+});
+
+test("a newer push ends a rollback, whether or not it can be loaded", async () => {
+  const first = push({ "dags/a.py": py("dag a") });
+  await sync();
+  push({ "dags/a.py": py("dag a schedule=@daily") });
+  await sync();
+  await rollBack(first);
+  await sync({ reason: "asked" });
+  const lines: string[] = [];
+  push({ "dags/a.py": py("error 1 SyntaxError") });
+  expect(await sync({ onLine: (line) => lines.push(line) })).toMatchObject({ kind: "failed" });
+  expect(lines).toEqual([containing(`the rollback to ${first.slice(0, 10)} ends here`)]);
+  expect(await repositoryFacts()).toEqual({ head: first, held: null, over: null });
+  const mended = push({ "dags/a.py": py("dag a schedule=@hourly") });
+  await sync();
+  expect(await repositoryFacts()).toMatchObject({ head: mended, held: null });
+});
+
+test("a rollback that is taken back makes the branch's newest commit live again", async () => {
+  const first = push({ "dags/a.py": py("dag a") });
+  await sync();
+  const second = push({ "dags/a.py": py("dag a schedule=@daily") });
+  await sync();
+  await rollBack(first);
+  await withSyncs(async () => {
+    await until(async () => (await repositoryFacts()).head === first);
+    expect(await store.tx(acme, (tx) => takeHoldBack(tx, acme, pipelines, "user:ann"))).toBe(true);
+    await until(async () => (await repositoryFacts()).head === second);
+  });
+  expect(await lastDeploy()).toMatchObject({
+    commit: second,
+    reason: "restored",
+    asked_by: "user:ann",
+  });
+  expect(await store.tx(acme, (tx) => takeHoldBack(tx, acme, pipelines, "user:ann"))).toBe(false);
+});
+
+test("going back twice keeps what the first was in place of, so that no push is needed in between", async () => {
+  const commits: string[] = [];
+  for (const schedule of ["1", "2", "3"]) {
+    commits.push(push({ "dags/a.py": py(`dag a schedule=${schedule}`) }));
+    await sync();
+  }
+  const [first = "", second = "", third = ""] = commits;
+  await rollBack(second);
+  await sync({ reason: "asked" });
+  await rollBack(first);
+  await sync({ reason: "asked" });
+  expect(await repositoryFacts()).toEqual({ head: first, held: first, over: third });
+});
+
+test("a push that is being deployed while somebody goes back does not overtake them", async () => {
+  const first = push({ "dags/a.py": py("dag a") });
+  await sync();
+  const second = push({ "dags/a.py": py("dag a schedule=@daily") });
+  let goneBack = false;
+  const once = deps.ensureEnvironment;
+  deps = {
+    ...deps,
+    async ensureEnvironment(request) {
+      if (!goneBack) await rollBack(first);
+      goneBack = true;
+      return once(request);
+    },
+  };
+  expect(await sync()).toMatchObject({ kind: "live", commit: second });
+  await withSyncs(() => until(async () => (await repositoryFacts()).head === first));
+  expect(await repositoryFacts()).toEqual({ head: first, held: first, over: second });
+});
+
+test("only a commit that was live is found, by a prefix that is its alone", async () => {
+  const live = push({ "dags/a.py": py("dag a") });
+  await sync();
+  const broken = push({ "dags/a.py": py("error 1 SyntaxError") });
+  await sync();
+  const find = (prefix: string) =>
+    store.tx(acme, (tx) => findLiveCommits(tx, acme, pipelines, prefix));
+  expect(await find(live.slice(0, 7))).toEqual([live]);
+  expect(await find(live)).toEqual([live]);
+  expect(await find(broken)).toEqual([]);
+});
+
+test("a rollback to a commit that cannot be deployed any more says so and holds nothing", async () => {
+  const first = push({ "dags/a.py": py("dag a") });
+  await sync();
+  const second = push({ "dags/a.py": py("dag a schedule=@daily") });
+  await sync();
+  await rollBack(first);
+  environment = async () => bad({ message: "pandas==9 cannot be installed", hint: "ask" });
+  expect(await sync({ reason: "asked" })).toMatchObject({ kind: "failed", commit: first });
+  expect(await repositoryFacts()).toEqual({ head: second, held: null, over: null });
+  expect(await liveDags()).toEqual(["a v2 active dags/a.py"]);
+  environment = async () => good({ hash: "default", interpreter: "/usr/bin/python3" });
+  expect(await sync({ reason: "poll" })).toMatchObject({ kind: "up_to_date", commit: second });
+});
+
+test("an external repository goes back without its server, and says so when a force-push took the commit away", async () => {
+  let server: LoopbackServer | undefined = await serveHttp((request, response) => {
+    void serveGit(request, response, {
+      root: folders.hosted,
+      authorize: async () => ({ kind: "allowed", actor: "x" }),
+      async *pushed() {},
+    });
+  });
+  const external = known.repository("external");
+  await addRepository("external", {
+    url: `http://127.0.0.1:${server.port}/git/acme/pipelines.git`,
+  });
+  const syncExternal = (reason: "asked" | "poll") => sync({ repository: external, reason });
+  const first = push({ "dags/a.py": py("dag a") });
+  await syncExternal("asked");
+  const second = push({ "dags/a.py": py("dag a schedule=@daily") });
+  await syncExternal("asked");
+
+  // The history is rewritten, and neither the mirror nor the server has the commit any more.
+  git(author, ["checkout", "-q", "--orphan", "anew"]);
+  const rewritten = push({ "dags/a.py": py("dag a schedule=@hourly") });
+  git(hosted, ["reflog", "expire", "--expire=now", "--all"]);
+  git(hosted, ["gc", "-q", "--prune=now"]);
+  await syncExternal("asked");
+  rmSync(folders.mirrors, { recursive: true });
+  await rollBack(first, external);
+  const result = await syncExternal("asked");
+  expect(result).toMatchObject({ kind: "failed", commit: first });
+  expect(result.lines.join("\n")).toContain("is not in the repository any more");
+  expect(await repositoryFacts("external")).toEqual({ head: rewritten, held: null, over: null });
+
+  const last = push({ "dags/a.py": py("dag a schedule=@weekly") });
+  await syncExternal("asked");
+  await server.close();
+  server = undefined;
+  await rollBack(rewritten, external);
+  expect(await syncExternal("asked")).toMatchObject({ kind: "live", commit: rewritten });
+  expect(await syncExternal("poll")).toMatchObject({ kind: "failed" });
+  expect(await repositoryFacts("external")).toEqual({
+    head: rewritten,
+    held: rewritten,
+    over: last,
+  });
+  expect(second).not.toBe(first);
+});
+
+test("a deploy keeps who pushed, its commit's words, how long its parts took, and the lines around a problem", async () => {
+  const text = py("one", "two", "error 4 NameError: x", "five");
+  push({ "dags/a.py": text, "dags/b.py": py("dag b") });
+  await sync({ by: "user:ann" });
+  const [row] =
+    await database.owner`select asked_by, about, parts, errors from airlock.deploy order by deploy desc limit 1`;
+  expect(row).toMatchObject({
+    asked_by: "user:ann",
+    about: { author: expect.any(String), subject: expect.any(String), at: expect.any(String) },
+    errors: [
+      { path: "dags/a.py", line: 4, frame: { first: 1, lines: text.split("\n").slice(0, 7) } },
+    ],
+  });
+  expect(Object.keys(row?.["parts"] as object).toSorted()).toEqual([
+    "checkout",
+    "environment",
+    "fetch",
+    "parse",
+    "store",
+  ]);
 });
 
 test("a sync that was killed leaves a deploy that the next one closes", async () => {

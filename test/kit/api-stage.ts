@@ -389,6 +389,7 @@ function rememberingSources(calls: Calls): SourceDeeds {
     clone_url: "http://localhost:8080/git/acme/pipelines.git",
     webhook_url: null,
     has_credentials: false,
+    rollback: null,
   };
   const remember = (deed: string, tenant: string, asked: unknown): void =>
     void calls.push({ deed, tenant, asked });
@@ -413,6 +414,16 @@ function rememberingSources(calls: Calls): SourceDeeds {
     },
     syncNow: async (tenant, name) => {
       remember("syncNow", tenant, name);
+      return good(undefined);
+    },
+    rollBack: async (tenant, name, asked) => {
+      remember("rollBack", tenant, { name, ...asked });
+      return asked.commit.startsWith("b")
+        ? bad({ kind: "refused", message: "no such commit was live" })
+        : good({ commit: asked.commit });
+    },
+    takeRollbackBack: async (tenant, name, by) => {
+      remember("takeRollbackBack", tenant, { name, by });
       return good(undefined);
     },
     listDeploys: async () => ({

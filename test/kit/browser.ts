@@ -64,6 +64,7 @@ export async function openVisitor(visit: Visit): Promise<Visitor> {
     await page.getByLabel("Password").fill(visit.as.password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL((at) => at.pathname !== "/sign-in");
+    await page.getByRole("button", { name: /^Find anything/ }).waitFor();
   }
   return { page, complaints, close: () => context.close() };
 }

@@ -26,6 +26,9 @@ const repository = z.object({
   clone_url: z.string().nullable(),
   webhook_url: z.string().nullable(),
   has_credentials: z.boolean(),
+  rollback: z
+    .object({ commit: z.string(), instead_of: z.string(), at: z.string(), by: z.string() })
+    .nullable(),
 });
 const deploy = z.object({
   repository: z.string(),
@@ -163,7 +166,48 @@ export const repositoryEndpoints: readonly Endpoint[] = [
     },
     async (ask) => {
       const { name } = await repositoryOf(ask);
-      done(await ask.deps.sources.syncNow(ask.tenant, name));
+      done(await ask.deps.sources.syncNow(ask.tenant, name, ask.asker.subject));
+      return json(202, { repository: name });
+    },
+  ),
+  endpoint(
+    {
+      method: "POST",
+      path: `${one}/rollback`,
+      tag,
+      summary:
+        "Go back to a commit that was live; it holds until the next push or until taken back",
+      policy: { deed: "repo.write", on: "repo:{repository}" },
+      body: {
+        commit: z.string().regex(/^[0-9a-f]{7,64}$/, {
+          error: "must be a commit's id, or at least its first 7 characters",
+        }),
+      },
+      answers: { 202: z.object({ repository: z.string(), commit: z.string() }) },
+    },
+    async (ask) => {
+      const { name } = await repositoryOf(ask);
+      const by = ask.asker.subject;
+      const { commit } = done(
+        await ask.deps.sources.rollBack(ask.tenant, name, { commit: ask.body.commit, by }),
+      );
+      await ask.tx((tx) => ask.audit(tx, "repo.write", `repo:${name}`, { rollback: commit }));
+      return json(202, { repository: name, commit });
+    },
+  ),
+  endpoint(
+    {
+      method: "DELETE",
+      path: `${one}/rollback`,
+      tag,
+      summary: "Take a rollback back: the branch's newest commit goes live again",
+      policy: { deed: "repo.write", on: "repo:{repository}" },
+      answers: { 202: z.object({ repository: z.string() }) },
+    },
+    async (ask) => {
+      const { name } = await repositoryOf(ask);
+      done(await ask.deps.sources.takeRollbackBack(ask.tenant, name, ask.asker.subject));
+      await ask.tx((tx) => ask.audit(tx, "repo.write", `repo:${name}`, { rollback: null }));
       return json(202, { repository: name });
     },
   ),
@@ -213,6 +257,7 @@ const toRepository = (row: Repository): z.output<typeof repository> => ({
   clone_url: row.clone_url,
   webhook_url: row.webhook_url,
   has_credentials: row.has_credentials,
+  rollback: row.rollback === null ? null : { ...row.rollback, at: row.rollback.at.toISOString() },
 });
 
 const toDeploy = (row: Deploy): z.output<typeof deploy> => ({

@@ -27,3 +27,5 @@ export function onConnection(hear: () => void): () => void {
 
 export const connectionNow = (): Connection => connection;
 export const useConnection = (): Connection => useSyncExternalStore(onConnection, connectionNow);
+
+window.addEventListener("offline", lost);

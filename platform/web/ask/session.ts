@@ -1,5 +1,5 @@
 /** Who is signed in, and where they may look. */
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import type { Me } from "../../api/admin/session.ts";
 import { ask, Problem } from "./ask-server.ts";
 
@@ -29,11 +29,8 @@ export function useMay(tenant: string): (deed: Me["tenants"][number]["may"][numb
   return (deed) => may.includes(deed);
 }
 
-export function useSignOut(): () => Promise<void> {
-  const client = useQueryClient();
-  return async () => {
-    await ask("/api/platform/session", { method: "DELETE" }).catch(() => undefined);
-    client.clear();
-    client.setQueryData(["me"], null);
-  };
+/** The page is left whole: nothing that was read stays in its memory. */
+export async function signOut(): Promise<void> {
+  await ask("/api/platform/session", { method: "DELETE" }).catch(() => undefined);
+  window.location.assign("/sign-in");
 }

@@ -14,10 +14,10 @@ import {
   ServerCog,
   Sun,
 } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useLayoutEffect, useState } from "react";
 import { useConnection } from "../ask/connection.ts";
 import { queryClient } from "../ask/query-client.ts";
-import { type Me, useMe, useSignOut } from "../ask/session.ts";
+import { type Me, signOut, useMe } from "../ask/session.ts";
 import { useLive } from "../live/use-live.ts";
 import { Button, IconButton } from "../parts/button.tsx";
 import { Menu } from "../parts/overlay.tsx";
@@ -35,13 +35,17 @@ export function Frame() {
   const me = useMe();
   const navigate = useNavigate();
   const at = useRouterState({ select: ({ location }) => location });
-  useEffect(listenForKeys, []);
+  const signingIn = useRouterState({
+    select: ({ matches }) => matches.some(({ routeId }) => routeId === "/sign-in"),
+  });
+  useLayoutEffect(listenForKeys, []);
   useEffect(() => {
     if (me) serverSaid(Date.parse(me.now));
     if (me === null && at.pathname !== "/sign-in")
       void navigate({ to: "/sign-in", search: { back: at.href }, replace: true });
   }, [me, at, navigate]);
-  if (at.pathname === "/sign-in") return <Outlet />;
+  // By what is shown, not by the address: until the next page is loaded the address is ahead of it.
+  if (signingIn) return <Outlet />;
   if (me === undefined) return <Loading what="Airlock" />;
   if (me === null) return null;
   return <SignedIn me={me} />;
@@ -83,10 +87,10 @@ function SignedIn({ me }: { readonly me: Me }) {
       >
         Skip to the content
       </a>
-      <div>
+      <header>
         <TopBar me={me} tenant={tenant} onFind={() => setOverlay("palette")} />
         <LostBanner />
-      </div>
+      </header>
       <div className="grid min-h-0 grid-cols-1 sm:grid-cols-[auto_1fr]">
         {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
         <main id="content" tabIndex={-1} className="min-h-0 min-w-0 overflow-auto outline-none">
@@ -121,7 +125,6 @@ function TopBar({
   readonly onFind: () => void;
 }) {
   const navigate = useNavigate();
-  const signOut = useSignOut();
   const zone = useZone();
   const choice = useThemeChoice();
   return (
@@ -162,7 +165,7 @@ function TopBar({
         type="button"
         onClick={onFind}
         className="ml-auto flex h-8 w-10 items-center gap-2 rounded-md border border-line-strong bg-sunken px-2.5 text-sm text-muted sm:ml-4 sm:w-72"
-        aria-label="Find anything, do anything (Ctrl-K)"
+        aria-label="Find anything, do anything: Find or do … Ctrl K"
       >
         <Search size={14} />
         <span className="hidden sm:inline">Find or do …</span>

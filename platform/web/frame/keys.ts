@@ -1,5 +1,5 @@
 /** Keys: a screen says which it takes; `?` shows them all. Two keys in sequence are written with a space: "g d". */
-import { useEffect, useRef, useSyncExternalStore } from "react";
+import { useLayoutEffect, useRef, useSyncExternalStore } from "react";
 
 export type KeySet = Readonly<Record<string, { readonly does: string; readonly run: () => void }>>;
 type Section = { readonly name: string; readonly keys: () => KeySet };
@@ -18,7 +18,8 @@ const set = (next: readonly Section[]): void => {
 export function useKeys(name: string, keys: KeySet): void {
   const current = useRef(keys);
   current.current = keys;
-  useEffect(() => {
+  // Before it is painted: a key that is pressed as soon as the screen is seen must count.
+  useLayoutEffect(() => {
     const section = { name, keys: () => current.current };
     set([...sections, section]);
     return () => set(sections.filter((one) => one !== section));

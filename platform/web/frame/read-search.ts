@@ -12,7 +12,9 @@ type ValueOf<K> = K extends "text"
       : K extends readonly (infer V)[]
         ? V
         : never;
-type Search<F extends Readonly<Record<string, Kind>>> = { [N in keyof F]?: ValueOf<F[N]> };
+type Search<F extends Readonly<Record<string, Kind>>> = {
+  [N in keyof F]?: ValueOf<F[N]> | undefined;
+};
 
 const textMax = 2_000;
 

@@ -41,6 +41,7 @@ type Message =
 
 const gatherMs = 50;
 const interestLifeMs = 40_000;
+const silenceMs = 40_000;
 
 type Listener = (event: LiveEvent) => void;
 
@@ -128,19 +129,31 @@ function startReader(tell: (event: LiveEvent) => void, state: (up: boolean) => v
   let pending: Change[] = [];
   let failures = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
+  let silence: ReturnType<typeof setTimeout> | undefined;
 
   const flush = (): void => {
     if (pending.length > 0) tell({ kind: "changes", changes: pending.splice(0) });
+  };
+  /** The server says something every fifteen seconds: a line that says nothing is cut, though nobody told us. */
+  const heard = (): void => {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      failures += 1;
+      state(false);
+      open();
+    }, silenceMs);
   };
   const open = (): void => {
     clearTimeout(retry);
     source?.close();
     if (followed === "") return;
+    heard();
     const search = new URLSearchParams(followed.split(",").map((tenant) => ["tenant", tenant]));
     if (place !== "") search.set("after", place);
     const mine = new EventSource(`/api/platform/live?${search.toString()}`);
     source = mine;
     const missedSome = failures > 0;
+    mine.addEventListener("ping", heard);
     mine.addEventListener("hello", ({ data }: MessageEvent<string>) => {
       serverSaid(Date.parse((JSON.parse(data) as { at: string }).at));
       failures = 0;
@@ -150,6 +163,7 @@ function startReader(tell: (event: LiveEvent) => void, state: (up: boolean) => v
     });
     mine.addEventListener("change", ({ data, lastEventId }: MessageEvent<string>) => {
       place = lastEventId;
+      heard();
       pending.push(JSON.parse(data) as Change);
       if (pending.length === 1) setTimeout(flush, gatherMs);
     });
@@ -183,6 +197,12 @@ function startReader(tell: (event: LiveEvent) => void, state: (up: boolean) => v
     clearTimeout(retry);
     retry = setTimeout(open, Math.min(300 * 2 ** failures, 5_000));
   };
+  window.addEventListener("offline", () => {
+    failures += 1;
+    source?.close();
+    state(false);
+  });
+  window.addEventListener("online", open);
   return {
     follow(tenants: readonly string[]): void {
       const next = tenants.slice(0, 50).join(",");
