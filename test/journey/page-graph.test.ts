@@ -1,8 +1,8 @@
 /** What changed in a DAG, where its time went and how its code reads, as a person looks at it. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { axe } from "../kit/axe.ts";
 import { closeBrowser, noChromium, openVisitor, type Visitor } from "../kit/browser.ts";
 import { type Clone, cloneRepository, type House, openHouse } from "../kit/house.ts";
 
@@ -188,7 +188,6 @@ describe.skipIf(noChromium)("a DAG's graph and code", () => {
     async (theme) => {
       const { page } = visitor;
       await page.emulateMedia({ colorScheme: theme });
-      const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
       for (const [address, ready] of [
         ["?tab=graph&against=1&task=clean.repair&critical=true&run=first&version=2", "Changes"],
         ["?tab=graph&view=list", "Tasks"],
@@ -200,29 +199,7 @@ describe.skipIf(noChromium)("a DAG's graph and code", () => {
         if (address.includes("against=1&task")) await node(/^clean\.repair/).waitFor();
         if (address.includes("code"))
           await page.locator("code span[style*=color]").first().waitFor();
-        await page.evaluate(
-          await import("node:fs").then(({ readFileSync }) => readFileSync(axe, "utf8")),
-        );
-        const found = await page.evaluate(async () => {
-          const { violations } = await (
-            window as unknown as {
-              axe: {
-                run(
-                  where: string,
-                ): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
-              };
-            }
-          ).axe.run("#content");
-          return violations.map(({ id, nodes }) => [
-            address(),
-            id,
-            nodes.map(({ html }) => html.slice(0, 200)),
-          ]);
-          function address(): string {
-            return window.location.search;
-          }
-        });
-        expect(found).toEqual([]);
+        expect(await axe(page)).toEqual([]);
       }
       expect(visitor.complaints).toEqual([]);
     },
