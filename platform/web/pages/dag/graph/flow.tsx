@@ -20,7 +20,7 @@ import type { Change, Shown } from "../../../layouts/graph-model.ts";
 import { ranksOf } from "../../../layouts/graph-model.ts";
 import type { GraphLayout } from "../../../layouts/lay-out-graph.ts";
 import { countOf, leadState, listStates, type States } from "../../../layouts/task-sums.ts";
-import { StateMark, shownState, stateWords } from "../../../parts/state-mark.tsx";
+import { StateMark, stateWords } from "../../../parts/state-mark.tsx";
 
 /** What is said of a node, beside its place. */
 export type NodeFacts = {
@@ -292,7 +292,6 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
         ref={button}
         type="button"
         tabIndex={isFocused ? 0 : -1}
-        aria-label={nodeLabel(facts)}
         title={`${name}\n${detail}`}
         onClick={() => onSelect(id)}
         onDoubleClick={() => isFolded && onFold(id)}
@@ -303,7 +302,12 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
         }}
         className={`relative flex h-full w-full items-center gap-2 overflow-visible rounded-md border px-2 text-left text-text ${look.border} ${critical === undefined ? "" : "ring-2 ring-accent ring-offset-1 ring-offset-surface"} ${selected === id ? "bg-accent-soft" : "bg-raised"} ${isFolded || facts.mapped ? "shadow-[3px_3px_0_0_var(--line-strong)]" : ""}`}
       >
-        {states !== undefined && <StateMark state={lead} size={18} />}
+        {states !== undefined && (
+          <span aria-hidden className="flex">
+            <StateMark state={lead} size={18} />
+          </span>
+        )}
+        {isFolded && <span className="sr-only">Folded group </span>}
         <span className="min-w-0 grow">
           <span className="block truncate text-sm leading-4.5 font-medium" dir="auto">
             {name}
@@ -312,6 +316,7 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
             {detail}
           </span>
         </span>
+        <span className="sr-only">{restOfLabel(facts)}</span>
         {look.sign !== "" && (
           <span
             aria-hidden
@@ -334,20 +339,17 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
   );
 }
 
-export function nodeLabel({ kind, name, detail, states, change, critical }: NodeFacts): string {
+/** What is seen of a node by shape and colour, for those who hear it. */
+function restOfLabel({ states, change, critical }: NodeFacts): string {
   const told =
     states === undefined
-      ? undefined
+      ? ""
       : listStates(states)
           .map(([state, count]) =>
-            countOf(states) === 1
-              ? stateWords[state]
-              : `${String(count)} ${stateWords[shownState(state)]}`,
+            countOf(states) === 1 ? stateWords[state] : `${String(count)} ${stateWords[state]}`,
           )
           .join(", ");
   return [
-    kind === "folded" ? `Folded group ${name}` : name,
-    detail,
     told,
     changeLook[change].word,
     critical === undefined ? "" : `${String(critical)}. on the critical path`,

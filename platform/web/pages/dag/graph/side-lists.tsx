@@ -115,7 +115,10 @@ export function TaskPanel({
             <Link
               to="/t/$tenant/dags/$dag/runs/$run/tasks/$task"
               params={params}
-              search={{ tab: "log" } as never}
+              search={{
+                tab: "log",
+                ...(instance.first_index < 0 ? {} : { map: instance.first_index }),
+              }}
               className="inline-flex h-8 items-center rounded-md border border-line-strong bg-raised px-2.5 text-sm font-medium hover:bg-sunken"
             >
               Its log
