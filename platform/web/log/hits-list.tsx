@@ -27,7 +27,7 @@ export function HitsList({
   return (
     <aside
       aria-label="Hits"
-      className="flex max-h-48 min-h-0 w-full shrink-0 flex-col border-line max-lg:border-b lg:max-h-none lg:w-80 lg:border-l"
+      className="flex max-h-48 min-h-0 w-full shrink-0 flex-col border-line @max-3xl:border-b @3xl:max-h-none @3xl:w-80 @3xl:border-l"
     >
       <VirtualRows
         label="Lines that were found"
@@ -36,7 +36,7 @@ export function HitsList({
         focused={current}
         onFocus={go}
         onOpen={go}
-        className="min-h-0 grow"
+        className="min-h-0 grow basis-24"
         row={(index) => {
           const hit = hits[index];
           if (hit === undefined) return null;

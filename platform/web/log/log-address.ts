@@ -5,8 +5,8 @@ import { path, query } from "../ask/ask-server.ts";
 export type LogPlace = {
   /** The line that is marked and in sight, from 1. */
   readonly line?: number;
-  /** Lines `line` … `to` are selected. */
-  readonly to?: number;
+  /** Lines `line` … `lineTo` are selected. */
+  readonly lineTo?: number;
   readonly find?: string;
   readonly regexp?: boolean;
   /** Capitals matter. */
@@ -21,7 +21,7 @@ export type LogPlace = {
 /** For `readSearch` of a page that shows a log. */
 export const logSearchFields = {
   line: "number",
-  to: "number",
+  lineTo: "number",
   find: "text",
   regexp: "flag",
   caps: "flag",
@@ -30,18 +30,22 @@ export const logSearchFields = {
   against: "number",
 } as const;
 
-/** An address' search with the log's place in it; what the place does not say is gone from it. */
-export function withPlace<S extends object>(search: S, place: LogPlace): S & LogPlace {
-  const rest = Object.fromEntries(
-    Object.entries(search).filter(([name]) => !Object.hasOwn(logSearchFields, name)),
-  );
-  const said = Object.fromEntries(
-    Object.entries(place).filter(
-      ([, value]) => value !== undefined && value !== false && value !== "",
-    ),
-  );
-  return { ...rest, ...said } as S & LogPlace;
-}
+type PlaceSearch = { readonly [K in keyof LogPlace]?: LogPlace[K] | undefined };
+const names = Object.keys(logSearchFields) as readonly (keyof LogPlace)[];
+
+/** The log's part of an address. Flags that are off and words that are empty are no part of it. */
+export const placeIn = (search: { readonly [K in keyof LogPlace]?: unknown }): LogPlace =>
+  Object.fromEntries(
+    names
+      .map((name) => [name, search[name]] as const)
+      .filter(([, value]) => value !== undefined && value !== false && value !== ""),
+  ) as LogPlace;
+
+/** To be laid over an address' search: what the place does not say leaves it. */
+export const placeSearch = (place: LogPlace): PlaceSearch => ({
+  ...Object.fromEntries(names.map((name) => [name, undefined])),
+  ...place,
+});
 
 export type LogTarget = {
   readonly tenant: string;

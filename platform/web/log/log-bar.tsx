@@ -18,7 +18,7 @@ import { type ReactNode, type Ref, useEffect, useRef, useState } from "react";
 import type { LogFacts } from "../../api/ui/log.ts";
 import { type LogLevel, logLevels } from "../../model/log-text.ts";
 import { Button, IconButton } from "../parts/button.tsx";
-import { CopyAs } from "../parts/copy-as.tsx";
+import { copy, curlOf, quoted } from "../parts/copy-as.tsx";
 import { bytesText, countText } from "../parts/durations.ts";
 import { Select } from "../parts/fields.tsx";
 import { Menu } from "../parts/overlay.tsx";
@@ -117,7 +117,7 @@ export function LogBar({
         onClick={onFirstError}
       >
         <OctagonAlert size={15} />
-        <span className="max-sm:hidden">First error</span>
+        <span className="@max-2xl:hidden">First error</span>
       </Toggle>
       {(facts.grows || follow) && (
         <Toggle name="Follow the end (f)" pressed={follow} onClick={onFollow}>
@@ -180,7 +180,7 @@ export function LogBar({
         />
       )}
       <span className="ml-auto flex items-center gap-1.5">
-        <span className="text-sm whitespace-nowrap text-muted tabular-nums max-md:hidden">
+        <span className="text-sm whitespace-nowrap text-muted tabular-nums @max-4xl:hidden">
           {countText(facts.lines)} {facts.lines === 1 ? "line" : "lines"} · {bytesText(facts.bytes)}
         </span>
         <Menu
@@ -205,21 +205,29 @@ export function LogBar({
               onSelect: () =>
                 window.location.assign(logPath(target, "/text", { save: true, colours: false })),
             },
+            "line",
+            {
+              text: "Copy as command",
+              onSelect: () =>
+                copy(
+                  ["npx", "airlock", "logs", nameOf(target), "--try", String(target.tryNumber)]
+                    .map(quoted)
+                    .join(" "),
+                ),
+            },
+            {
+              text: "Copy as API call (curl)",
+              onSelect: () => copy(curlOf({ path: logPath(target, "/text") })),
+            },
           ]}
-        />
-        <CopyAs
-          command={[
-            "logs",
-            `${target.tenant}/${target.dag}/${target.run}/${target.task}${target.mapIndex < 0 ? "" : `[${String(target.mapIndex)}]`}`,
-            "--try",
-            String(target.tryNumber),
-          ]}
-          api={{ path: logPath(target, "/text") }}
         />
       </span>
     </div>
   );
 }
+
+const nameOf = ({ tenant, dag, run, task, mapIndex }: LogTarget): string =>
+  `${tenant}/${dag}/${run}/${task}${mapIndex < 0 ? "" : `[${String(mapIndex)}]`}`;
 
 function FindField({
   place,
@@ -249,7 +257,7 @@ function FindField({
     change({ find: find === "" ? undefined : find });
   };
   return (
-    <div className="flex h-8 min-w-40 grow items-center rounded-md border border-line-strong bg-surface focus-within:outline-2 focus-within:outline-(--focus) sm:max-w-96">
+    <div className="flex h-8 min-w-40 grow items-center rounded-md border border-line-strong bg-surface focus-within:outline-2 focus-within:outline-(--focus) @lg:max-w-96">
       <input
         ref={findBox}
         type="search"

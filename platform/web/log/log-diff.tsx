@@ -41,7 +41,7 @@ export function LogDiff({
   const count = (kind: string): number => rows.filter((row) => row.kind === kind).length;
   const isCut = old.length >= linesMax || young.length >= linesMax;
   return (
-    <div className="flex min-h-0 min-w-0 grow flex-col">
+    <div className="flex min-h-0 min-w-0 grow basis-0 flex-col">
       <p role="status" className="border-b border-line px-3 py-1.5 text-sm text-muted">
         {count("removed")} lines are only in try {against}, {count("added")} only in try{" "}
         {target.tryNumber}. Times, ids and durations do not count as different.
@@ -62,7 +62,7 @@ export function LogDiff({
             const row = rows[index];
             if (row !== undefined && "after" in row) onLine(young[row.after]?.[0] ?? 1);
           }}
-          className="min-h-0 grow font-mono text-[12px]"
+          className="min-h-0 grow basis-0 font-mono text-[12px]"
           row={(index) => {
             const row = rows[index];
             if (row === undefined) return null;

@@ -188,7 +188,7 @@ export function LogRows({
       tabIndex={0}
       onScroll={onScroll}
       onKeyDown={onKeyDown}
-      className="relative min-h-0 min-w-0 grow overflow-auto bg-surface font-mono text-[12px] [overflow-anchor:none]"
+      className="relative min-h-0 min-w-0 grow basis-0 overflow-auto bg-surface font-mono text-[12px] [overflow-anchor:none]"
     >
       <span ref={ruler} aria-hidden className="invisible absolute">
         {"0".repeat(100)}

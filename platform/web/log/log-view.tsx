@@ -17,7 +17,7 @@ import { copyLines, rangeOf } from "./copy-lines.ts";
 import { foldsOf, type Group, groupsAround, lineAt, rowAt, rowsLeft } from "./folds.ts";
 import { HitsList } from "./hits-list.tsx";
 import { openLineCache } from "./line-cache.ts";
-import { type LogPlace, type LogTarget, logPath } from "./log-address.ts";
+import { type LogPlace, type LogTarget, logPath, placeIn } from "./log-address.ts";
 import { LogBar } from "./log-bar.tsx";
 import { LogDiff } from "./log-diff.tsx";
 import { gutterCells, LogRow, type TimeLook } from "./log-row.tsx";
@@ -26,8 +26,6 @@ import { marksOf, readLine, rowsNeeded } from "./read-line.ts";
 import { useLogSearch } from "./use-log-search.ts";
 import { useSelectionCopy } from "./use-selection-copy.ts";
 import { WholeLine } from "./whole-line.tsx";
-
-export type { LogPlace };
 
 export function LogView(props: {
   readonly tenant: string;
@@ -113,7 +111,7 @@ function OpenLog({
   const lastLine = useRef(1);
 
   const change = (changed: Partial<Record<keyof LogPlace, unknown>>): void =>
-    onPlace(placeOf({ ...place, ...changed }));
+    onPlace(placeIn({ ...place, ...changed }));
 
   const { lines } = facts;
   const filtered = place.level !== undefined && place.level !== "debug";
@@ -142,7 +140,7 @@ function OpenLog({
     [facts.attempts],
   );
   const chosen =
-    place.line === undefined ? undefined : rangeOf(place.line, place.to ?? place.line, lines);
+    place.line === undefined ? undefined : rangeOf(place.line, place.lineTo ?? place.line, lines);
 
   // ---- where one is
 
@@ -191,11 +189,11 @@ function OpenLog({
         .catch(() => undefined);
   }, [aim, count, filtered, folds, folded, groups, lines, target, place.level, client]);
 
-  const goTo = (line: number, to?: number): void => {
+  const goTo = (line: number): void => {
     setFollow(false);
     setAim(line);
     told.current = line;
-    change({ line, to });
+    change({ line, lineTo: undefined });
   };
   const onStep = (by: 1 | -1): void => {
     const { hits } = search;
@@ -219,9 +217,9 @@ function OpenLog({
     if (isRange && place.line !== undefined) {
       const range = rangeOf(place.line, line, lines);
       told.current = range.from;
-      change({ line: range.from, to: range.to === range.from ? undefined : range.to });
-    } else if (place.line === line && place.to === undefined) change({ line: undefined });
-    else change({ line, to: undefined });
+      change({ line: range.from, lineTo: range.to === range.from ? undefined : range.to });
+    } else if (place.line === line && place.lineTo === undefined) change({ line: undefined });
+    else change({ line, lineTo: undefined });
   };
   const onFold = useRef((_line: number): void => undefined);
   onFold.current = (line) => {
@@ -306,7 +304,7 @@ function OpenLog({
 
   const problem = cache.problem();
   return (
-    <div ref={body} className="flex h-full min-h-0 min-w-0 flex-col">
+    <div ref={body} className="@container flex min-h-64 min-w-0 grow basis-0 flex-col">
       <LogBar
         {...{
           target,
@@ -333,7 +331,7 @@ function OpenLog({
           <Button
             className="h-6"
             look="quiet"
-            onClick={() => change({ line: undefined, to: undefined })}
+            onClick={() => change({ line: undefined, lineTo: undefined })}
           >
             Clear
           </Button>
@@ -360,12 +358,12 @@ function OpenLog({
         <LogDiff
           target={target}
           against={place.against}
-          onLine={(line) => change({ line, to: undefined, against: undefined })}
+          onLine={(line) => change({ line, lineTo: undefined, against: undefined })}
         />
       ) : lines === 0 ? (
         <NoLines facts={facts} tryNumber={target.tryNumber} />
       ) : (
-        <div className="flex min-h-0 min-w-0 grow flex-col-reverse lg:flex-row">
+        <div className="flex min-h-0 min-w-0 grow basis-0 flex-col-reverse @3xl:flex-row">
           {count === 0 ? (
             <div className="grow">
               <Empty
@@ -418,7 +416,7 @@ function Announced({
   const words = [
     follow ? "Following the end of the log." : "",
     !facts.grows && facts.lines > 0 ? "The log has ended." : "",
-    search.state === "done" ? `${countText(search.hits.length)} hits.` : "",
+    search.state === "done" ? `Found in ${countText(search.hits.length)} lines.` : "",
   ];
   return (
     <p role="status" className="sr-only">
@@ -511,14 +509,6 @@ function NoLines({ facts, tryNumber }: { readonly facts: LogFacts; readonly tryN
     </Empty>
   );
 }
-
-/** Flags that are off and words that are empty are not part of a place. */
-const placeOf = (fields: Partial<Record<keyof LogPlace, unknown>>): LogPlace =>
-  Object.fromEntries(
-    Object.entries(fields).filter(
-      ([, value]) => value !== undefined && value !== false && value !== "",
-    ),
-  ) as LogPlace;
 
 function useGroups(target: LogTarget, facts: LogFacts): readonly Group[] {
   const { data } = useQuery({

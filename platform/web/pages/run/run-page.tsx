@@ -19,6 +19,7 @@ import { useKeys } from "../../frame/keys.ts";
 import { useNow } from "../../frame/now.ts";
 import { type GanttRow, indexGantt, layoutGantt } from "../../layouts/gantt.ts";
 import { useLive, useLiveQuery } from "../../live/use-live.ts";
+import { placeIn, placeSearch } from "../../log/log-address.ts";
 import { Button, IconButton } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
 import { Input, Select } from "../../parts/fields.tsx";
@@ -28,7 +29,6 @@ import { StateMark, shownState, stateWords } from "../../parts/state-mark.tsx";
 import { Lasting, Time } from "../../parts/time.tsx";
 import { WhyLine } from "../../parts/why-line.tsx";
 import { GanttChart, GanttLegend, type TimeWindow } from "./gantt-chart.tsx";
-import { placeOf, searchOf } from "./log-place.ts";
 import {
   placeOfInstance,
   type RunData,
@@ -163,7 +163,7 @@ function Run({
       : {}),
     Escape: {
       does: "Close the pane",
-      run: () => set({ task: undefined, map: undefined, try: undefined, ...searchOf({}) }),
+      run: () => set({ task: undefined, map: undefined, try: undefined, ...placeSearch({}) }),
     },
   });
 
@@ -242,7 +242,7 @@ function Run({
                 task: taskIdOf(data, row.instance),
                 map: nonNegative(data.instances.map[row.instance]),
                 try: tryNumber,
-                ...searchOf({}),
+                ...placeSearch({}),
               })
             }
           />
@@ -337,10 +337,10 @@ function ChosenTask({
       label={map < 0 ? task : `${task}[${String(map)}]`}
       tries={tries}
       tryNumber={tryNumber}
-      place={placeOf(search)}
-      onTry={(next) => set({ try: next, ...searchOf({}) })}
-      onPlace={(next) => set(searchOf(next))}
-      onClose={() => set({ task: undefined, map: undefined, try: undefined, ...searchOf({}) })}
+      place={placeIn(search)}
+      onTry={(next) => set({ try: next, ...placeSearch({}) })}
+      onPlace={(next) => set(placeSearch(next))}
+      onClose={() => set({ task: undefined, map: undefined, try: undefined, ...placeSearch({}) })}
     />
   );
 }

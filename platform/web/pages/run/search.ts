@@ -1,16 +1,13 @@
 /** What the address says beside the path: every state of this screen that can be sent. */
 import { readSearch } from "../../frame/read-search.ts";
-import { logLevels } from "./log-place.ts";
+import { logSearchFields } from "../../log/log-address.ts";
 
 export const search = readSearch({
   /** The instance whose log is beside, and which of its tries. */
   task: "text",
   map: "number",
   try: "number",
-  line: "number",
-  find: "text",
-  regexp: "flag",
-  level: logLevels,
+  ...logSearchFields,
   /** The Gantt: text and states to keep, the order, what is unfolded, the part of time (ms from the run's start). */
   q: "text",
   state: "text",

@@ -8,6 +8,7 @@ import { useMay } from "../../ask/session.ts";
 import { ClearDialog, MarkDialog } from "../../deeds/deed-dialogs.tsx";
 import { useKeys } from "../../frame/keys.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
+import { placeIn, placeSearch } from "../../log/log-address.ts";
 import { LogView } from "../../log/log-view.tsx";
 import { Button, IconButton } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
@@ -15,7 +16,6 @@ import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { Lasting, Time } from "../../parts/time.tsx";
 import { WhyLine } from "../../parts/why-line.tsx";
-import { placeOf, searchOf } from "../run/log-place.ts";
 import type { Try } from "../run/run-data.ts";
 import { TryPicker } from "../run/try-picker.tsx";
 import { Artifacts } from "./artifacts.tsx";
@@ -235,7 +235,7 @@ function Task({
             <TryPicker
               tries={tries}
               chosen={tryNumber}
-              onChoose={(next) => set({ try: next, ...searchOf({}) })}
+              onChoose={(next) => set({ try: next, ...placeSearch({}) })}
             />
           </div>
         )}
@@ -253,8 +253,8 @@ function Task({
               task={task}
               mapIndex={map}
               tryNumber={tryNumber}
-              place={placeOf(search)}
-              onPlace={(next) => set(searchOf(next))}
+              place={placeIn(search)}
+              onPlace={(next) => set(placeSearch(next))}
             />
           ))}
         {tab === "xcom" && (
