@@ -1,6 +1,13 @@
 /** The Gantt on the screen: rows that exist while they are in sight, bars as light SVG, an axis to zoom by. */
 import { ChevronDown, ChevronRight } from "lucide-react";
-import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react";
+import {
+  type KeyboardEvent,
+  type MouseEvent,
+  type PointerEvent,
+  useEffect,
+  useRef,
+  useState,
+} from "react";
 import { type Bar, type GanttLayout, type GanttRow, ticksOf } from "../../layouts/gantt.ts";
 import { durationText } from "../../parts/durations.ts";
 import { StateMark, shownState, stateWords } from "../../parts/state-mark.tsx";
@@ -158,7 +165,11 @@ function Row({
           </span>
         )}
       </div>
-      <div role="gridcell" className="relative h-full min-w-0 grow overflow-hidden">
+      <div
+        role="gridcell"
+        className="relative h-full min-w-0 grow cursor-pointer overflow-hidden"
+        onClick={onOpen}
+      >
         <svg
           width={width}
           height={rowHeight - 1}
@@ -179,7 +190,11 @@ function Row({
                   right - left,
                   bar.kind === "running" || bar.kind === "summary" ? 2.5 : 0.75,
                 )}
-                onClick={() => onBar(bar)}
+                onClick={(event) => {
+                  // Or the row behind it would choose its last try.
+                  event.stopPropagation();
+                  onBar(bar);
+                }}
               />
             );
           })}
@@ -239,7 +254,7 @@ function BarShape({
   readonly bar: Bar;
   readonly left: number;
   readonly width: number;
-  readonly onClick: () => void;
+  readonly onClick: (event: MouseEvent) => void;
 }) {
   const colour = `var(--state-${shownState(bar.state)})`;
   const common = { x: left, width, onClick, className: "cursor-pointer" };

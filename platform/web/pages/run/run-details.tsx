@@ -123,7 +123,7 @@ function Section({
 }) {
   return (
     <section className="border-t border-line px-3 py-2">
-      <h3 className="mb-1 font-semibold">{title}</h3>
+      <h2 className="mb-1 font-semibold">{title}</h2>
       {children}
     </section>
   );
