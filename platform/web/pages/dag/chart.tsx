@@ -74,7 +74,9 @@ export function Chart({
                 ? {
                     fill: `color-mix(in srgb, ${colour} 70%, transparent)`,
                     width: 0,
-                    paths: uPlot.paths.bars?.({ size: [0.7, 24] }) ?? null,
+                    ...(uPlot.paths.bars === undefined
+                      ? {}
+                      : { paths: uPlot.paths.bars({ size: [0.7, 24] }) }),
                   }
                 : {}),
               // A step without a run must not cut the line in two.

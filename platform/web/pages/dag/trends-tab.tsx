@@ -9,6 +9,7 @@ import { countText } from "../../parts/durations.ts";
 import { Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading, Panel } from "../../parts/panels.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { changed } from "./change-search.ts";
 import { Chart, type Line } from "./chart.tsx";
 
 const spans = [1, 7, 30, 90, 365] as const;
@@ -78,7 +79,8 @@ export default function TrendsTab({
           value={String(days)}
           onChange={({ target }) =>
             void navigate({
-              search: (old) => ({ ...old, days: target.value === "30" ? undefined : Number(target.value) }),
+              search: (old) =>
+                changed(old, { days: target.value === "30" ? undefined : Number(target.value) }),
               replace: true,
             })
           }
