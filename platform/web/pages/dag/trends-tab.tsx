@@ -49,24 +49,42 @@ export default function TrendsTab({
     at: Date.parse(deploy.at) / 1000,
     text: `${deploy.commit.slice(0, 8)} (version ${String(deploy.version)})`,
   }));
+  // One step more than the last: what it stands for reaches to its end.
+  const from = Date.parse(data.since) / 1000;
+  const span = { from, to: Math.max(from + days * 86_400, at.at(-1) ?? 0) + data.step_seconds };
   const line = (
     name: string,
-    field: "ran_median" | "ran_p95" | "waited_median" | "waited_p95" | "landed_median" | "landed_p95",
+    field:
+      | "ran_median"
+      | "ran_p95"
+      | "waited_median"
+      | "waited_p95"
+      | "landed_median"
+      | "landed_p95",
     colour: Line["colour"],
     look: Line["look"] = "line",
   ): Line => ({ name, values: data.steps.map((step) => step[field]), colour, look });
   const charts = [
     {
       title: "How long runs take",
-      lines: [line("95th percentile", "ran_p95", "accent", "band"), line("median", "ran_median", "accent")],
+      lines: [
+        line("95th percentile", "ran_p95", "accent", "band"),
+        line("median", "ran_median", "accent"),
+      ],
     },
     {
       title: "Waiting against running (medians)",
-      lines: [line("waited to begin", "waited_median", "warn"), line("ran", "ran_median", "accent")],
+      lines: [
+        line("waited to begin", "waited_median", "warn"),
+        line("ran", "ran_median", "accent"),
+      ],
     },
     {
       title: "Landing: end of the data interval to end of the run",
-      lines: [line("95th percentile", "landed_p95", "focus", "band"), line("median", "landed_median", "focus")],
+      lines: [
+        line("95th percentile", "landed_p95", "focus", "band"),
+        line("median", "landed_median", "focus"),
+      ],
       none: "Only scheduled runs land: there were none.",
     },
   ] as const;
@@ -116,7 +134,7 @@ export default function TrendsTab({
                   {"none" in rest ? rest.none : "Nothing to draw yet."}
                 </p>
               ) : (
-                <Chart label={title} at={at} lines={lines} marks={marks} />
+                <Chart label={title} at={at} lines={lines} marks={marks} {...span} />
               )}
             </Panel>
           ))}
@@ -140,6 +158,7 @@ export default function TrendsTab({
                 },
               ]}
               marks={marks}
+              {...span}
             />
           </Panel>
         </div>
