@@ -1,10 +1,19 @@
 import { expect, test } from "vitest";
-import { codeOfState, type GridHead, readGrid, stateCodeMax, stateOfCode, writeGrid } from "./grid-matrix.ts";
+import {
+  codeOfState,
+  type GridHead,
+  readGrid,
+  stateCodeMax,
+  stateOfCode,
+  writeGrid,
+} from "./grid-matrix.ts";
 
 type Head = GridHead<{ readonly run_id: string }>;
 const readHead = (raw: unknown): Head | undefined => {
   const head = raw as Partial<Head> | null;
-  return typeof head?.tasks === "number" && Array.isArray(head.runs) && typeof head.times === "boolean"
+  return typeof head?.tasks === "number" &&
+    Array.isArray(head.runs) &&
+    typeof head.times === "boolean"
     ? (head as Head)
     : undefined;
 };
@@ -13,7 +22,15 @@ const sample = (times: boolean): Uint8Array<ArrayBuffer> =>
     { tasks: 3, runs: [{ run_id: "a" }, { run_id: "b\u202e<img>" }], times },
     {
       states: Uint8Array.from([1, 2, 3, 0, 5, stateCodeMax]),
-      counts: new Map([[5, new Map([[3, 100_000], [stateCodeMax, 1]])]]),
+      counts: new Map([
+        [
+          5,
+          new Map([
+            [3, 100_000],
+            [stateCodeMax, 1],
+          ]),
+        ],
+      ]),
       ran: Float32Array.from([1.5, Number.NaN, 0, 1, 2, 3]),
       waited: Float32Array.from([0, 1, 2, 3, 4, 5]),
     },
@@ -54,7 +71,8 @@ test("no byte that is changed makes it throw, and no state is made up", () => {
       const changed = whole.slice();
       changed[at] = value;
       const read = readGrid(changed.buffer, readHead);
-      if (read.ok) for (const code of read.value.planes.states) expect(code).toBeLessThanOrEqual(stateCodeMax);
+      if (read.ok)
+        for (const code of read.value.planes.states) expect(code).toBeLessThanOrEqual(stateCodeMax);
     }
 });
 

@@ -68,7 +68,10 @@ export function writeGrid(
 ): Uint8Array<ArrayBuffer> {
   const headBytes = new TextEncoder().encode(JSON.stringify(head));
   const cells = head.tasks * head.runs.length;
-  const countBytes = [...planes.counts.values()].reduce((sum, counts) => sum + 5 + counts.size * 5, 0);
+  const countBytes = [...planes.counts.values()].reduce(
+    (sum, counts) => sum + 5 + counts.size * 5,
+    0,
+  );
   const times = head.times ? cells * 8 : 0;
   const bytes = new Uint8Array(8 + headBytes.length + cells + 4 + countBytes + times);
   const view = new DataView(bytes.buffer);
@@ -113,7 +116,11 @@ export function readGrid<Head extends GridHead<unknown>>(
   if (headLength > headMax || at > buffer.byteLength) return bad("its head is cut off");
   let head: Head | undefined;
   try {
-    head = readHead(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(buffer, 8, headLength))));
+    head = readHead(
+      JSON.parse(
+        new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(buffer, 8, headLength)),
+      ),
+    );
   } catch {
     head = undefined;
   }
@@ -145,7 +152,8 @@ export function readGrid<Head extends GridHead<unknown>>(
   }
   const left = buffer.byteLength - at;
   if (left !== (head.times ? cells * 8 : 0)) return bad("its times are not of its size");
-  const floats = (from: number): Float32Array => new Float32Array(buffer.slice(from, from + cells * 4));
+  const floats = (from: number): Float32Array =>
+    new Float32Array(buffer.slice(from, from + cells * 4));
   return good({
     head,
     planes: {

@@ -1,5 +1,11 @@
 /** One run of a grid: from its task instances to a byte per task; and the memory of runs that are over. */
-import { absent, codeOfState, type Counts, type GridPlanes, worse } from "../../model/grid-matrix.ts";
+import {
+  absent,
+  type Counts,
+  codeOfState,
+  type GridPlanes,
+  worse,
+} from "../../model/grid-matrix.ts";
 
 export type Column = {
   readonly states: Uint8Array;
@@ -110,7 +116,10 @@ export function openColumns({
   readonly lifeMs?: number;
   readonly now?: () => number;
 } = {}) {
-  const kept = new Map<string, { readonly column: Column; readonly bytes: number; readonly at: number }>();
+  const kept = new Map<
+    string,
+    { readonly column: Column; readonly bytes: number; readonly at: number }
+  >();
   let bytes = 0;
   const keyOf = (structure: string, run: Ended, times: boolean): string =>
     [structure, run.run, run.state, run.changed ?? "", String(times)].join(" ");

@@ -19,15 +19,28 @@ test("tasks come in the order of the flow, groups first where it does not say", 
       { groups: ["last", "g", "free"].map((group_id) => groupSpec({ group_id })) },
     ),
   ]);
-  expect(names(structure)).toEqual(["[free]", "free.x", "z", "start", "[g]", "g.b", "g.a", "[last]", "load"]);
+  expect(names(structure)).toEqual([
+    "[free]",
+    "free.x",
+    "z",
+    "start",
+    "[g]",
+    "g.b",
+    "g.a",
+    "[last]",
+    "load",
+  ]);
 });
 
 test("what only an older version had comes last in its group, and is said to be gone", () => {
   const structure = structureOf([
     dagSpec([{ task_id: "b" }, { task_id: "c" }]),
-    dagSpec([{ task_id: "a", downstream: ["b"] }, { task_id: "b" }, { task_id: "old.x", group: "old" }], {
-      groups: [groupSpec({ group_id: "old" })],
-    }),
+    dagSpec(
+      [{ task_id: "a", downstream: ["b"] }, { task_id: "b" }, { task_id: "old.x", group: "old" }],
+      {
+        groups: [groupSpec({ group_id: "old" })],
+      },
+    ),
   ]);
   expect(names(structure)).toEqual(["[old]", "old.x", "c", "a", "b"]);
   expect(structure.tasks.filter(({ gone }) => gone).map(({ id }) => id)).toEqual(["old.x", "a"]);

@@ -32,7 +32,10 @@ type Merged = { readonly task: TaskSpec; readonly gone: boolean };
 /** `specs`: the newest version first. */
 export function structureOf(specs: readonly DagSpec[]): GridStructure {
   const tasks = new Map<string, Merged>();
-  const groups = new Map<string, { parent: string | undefined; tooltip: string | null; mapped: boolean }>();
+  const groups = new Map<
+    string,
+    { parent: string | undefined; tooltip: string | null; mapped: boolean }
+  >();
   for (const [age, spec] of specs.entries()) {
     for (const group of spec.groups)
       if (!groups.has(group.group_id))
@@ -160,7 +163,11 @@ function orderLevels(
     }
   }
   const rankOf = (node: string): number =>
-    tasks.get(node.slice(1))?.gone === true && node.startsWith("t") ? 2 : node.startsWith("g") ? 0 : 1;
+    tasks.get(node.slice(1))?.gone === true && node.startsWith("t")
+      ? 2
+      : node.startsWith("g")
+        ? 0
+        : 1;
   return new Map(
     [...children].map(([parent, nodes]) => [parent, flowOrder(nodes, after, before, rankOf)]),
   );

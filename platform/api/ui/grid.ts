@@ -138,7 +138,9 @@ export const gridEndpoints: readonly Endpoint[] = [
         ask.deps.sources.listImportErrors(ask.tenant),
       ]);
       if (!row) throw noSuchDag(dagId);
-      const error = errors.find((one) => one.repository === row.repository && one.path === row.path);
+      const error = errors.find(
+        (one) => one.repository === row.repository && one.path === row.path,
+      );
       const mayRead = [dagId, ...(error?.dag_ids ?? [])].every((id) =>
         ask.may("code.read", `dag:${id}`),
       );
@@ -322,8 +324,7 @@ async function orderVersions(
       ? []
       : (await listVersionIds(tx, dag.dag_id, asked)).map(({ version, id }) => [version, id]),
   );
-  for (const { version, version_id } of runs)
-    if (version_id !== null) ids.set(version, version_id);
+  for (const { version, version_id } of runs) if (version_id !== null) ids.set(version, version_id);
   ids.delete(dag.version);
   return [
     { version: dag.version, id: dag.version_id },
@@ -349,7 +350,12 @@ async function structureFor(
 ): Promise<Laid> {
   const key = createHash("sha256")
     .update(
-      [structureFormat, tenant, dagId, ...versions.map(({ version, id }) => `${version}:${id}`)].join("\n"),
+      [
+        structureFormat,
+        tenant,
+        dagId,
+        ...versions.map(({ version, id }) => `${version}:${id}`),
+      ].join("\n"),
     )
     .digest("base64url")
     .slice(0, 32);
@@ -361,7 +367,11 @@ async function structureFor(
     if (spec !== undefined) specs.push(spec);
   }
   const structure = structureOf(specs);
-  const laid = { key, structure, places: new Map(structure.tasks.map(({ id }, place) => [id, place])) };
+  const laid = {
+    key,
+    structure,
+    places: new Map(structure.tasks.map(({ id }, place) => [id, place])),
+  };
   const oldest = kept.size >= laidMax ? kept.keys().next().value : undefined;
   if (oldest !== undefined) kept.delete(oldest);
   kept.set(key, laid);

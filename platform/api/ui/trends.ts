@@ -229,7 +229,10 @@ export const trendsEndpoints: readonly Endpoint[] = [
 ];
 
 /** Some sixty steps, of a length that people say; they begin at a whole one. */
-function stepsOf(days: number, nowMs: number): { readonly since: Date; readonly stepSeconds: number } {
+function stepsOf(
+  days: number,
+  nowMs: number,
+): { readonly since: Date; readonly stepSeconds: number } {
   const sizes = [900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800];
   const stepSeconds = sizes.find((size) => (days * 86_400) / size <= 100) ?? 604_800;
   const from = nowMs / 1000 - days * 86_400;
@@ -255,7 +258,8 @@ function causesOf(failures: readonly FailureRow[]): DagTrends["causes"] {
       continue;
     }
     found.count += row.count;
-    if (found.tasks.length < 20 && !found.tasks.includes(row.task_id)) found.tasks.push(row.task_id);
+    if (found.tasks.length < 20 && !found.tasks.includes(row.task_id))
+      found.tasks.push(row.task_id);
     if ((last_at ?? "") > (found.last_at ?? ""))
       Object.assign(found, {
         last_at,
@@ -283,7 +287,10 @@ function usualOf({ tasks }: DagSpec): DagFacts["usual"] {
       (task) =>
         `${task.retry_delay_s} s${task.retry_exponential_backoff === 0 ? "" : `, × ${task.retry_exponential_backoff} each time`}`,
     ],
-    ["Timeout of a try", (task) => (task.execution_timeout_s === undefined ? "none" : `${task.execution_timeout_s} s`)],
+    [
+      "Timeout of a try",
+      (task) => (task.execution_timeout_s === undefined ? "none" : `${task.execution_timeout_s} s`),
+    ],
     ["Trigger rule", (task) => task.trigger_rule],
     ["Pool", (task) => task.pool],
     ["Queue", (task) => task.queue],

@@ -4,8 +4,8 @@
  */
 import {
   absent,
-  codeOfState,
   type Counts,
+  codeOfState,
   type GridPlanes,
   stateCodeMax,
   worse,
@@ -137,7 +137,8 @@ export function applyChanges(cells: Cells<CellRun>, changes: readonly CellChange
     if (change.task_id === "") {
       changeRun(cells, run, change);
       // A cleared run begins anew: its times and version may be other ones.
-      if (change.to_state === "queued" || change.from_state === change.to_state) unsure.add(change.run_id);
+      if (change.to_state === "queued" || change.from_state === change.to_state)
+        unsure.add(change.run_id);
       continue;
     }
     const task = cells.taskPlaces.get(change.task_id);
@@ -186,7 +187,11 @@ function forgetSums(cells: Cells<CellRun>, task: number, run: number): void {
 }
 
 /** One run's cells anew, in its place. false: it has no place here. */
-export function putRun<Run extends CellRun>(cells: Cells<Run>, run: Run, planes: GridPlanes): boolean {
+export function putRun<Run extends CellRun>(
+  cells: Cells<Run>,
+  run: Run,
+  planes: GridPlanes,
+): boolean {
   const place = cells.runPlaces.get(run.run_id);
   const size = cells.shape.tasks.length;
   if (place === undefined || planes.states.length !== size) return false;
@@ -237,7 +242,17 @@ export function durationShade(ran: number, median: number): number {
 
 export function waitShade(seconds: number): number {
   if (!(seconds >= 0)) return -1;
-  return seconds < 1 ? 0 : seconds < 10 ? 1 : seconds < 60 ? 2 : seconds < 600 ? 3 : seconds < 3_600 ? 4 : 5;
+  return seconds < 1
+    ? 0
+    : seconds < 10
+      ? 1
+      : seconds < 60
+        ? 2
+        : seconds < 600
+          ? 3
+          : seconds < 3_600
+            ? 4
+            : 5;
 }
 
 export type By = "state" | "duration" | "wait";
@@ -256,7 +271,10 @@ export function shadeAt(
       shade,
       by === "wait"
         ? waitShade(cells.waited?.[base + task] ?? Number.NaN)
-        : durationShade(cells.ran?.[base + task] ?? Number.NaN, cells.medians?.[task] ?? Number.NaN),
+        : durationShade(
+            cells.ran?.[base + task] ?? Number.NaN,
+            cells.medians?.[task] ?? Number.NaN,
+          ),
     );
   return shade;
 }

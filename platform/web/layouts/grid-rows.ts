@@ -132,7 +132,10 @@ function hitsOf(shape: Shape, wanted: readonly string[]) {
 // ---- what is folded, in an address
 
 /** "a,b": these are folded. "*,a": all but these. */
-export function readFolded(text: string | undefined, groups: readonly string[]): ReadonlySet<string> {
+export function readFolded(
+  text: string | undefined,
+  groups: readonly string[],
+): ReadonlySet<string> {
   if (text === undefined || text === "") return new Set();
   const [first, ...rest] = text.split(",");
   if (first !== "*") return new Set(text.split(","));

@@ -20,7 +20,15 @@ export type Grid = {
   readonly older: string | null;
 };
 
-export const gridPath = ({ tenant, dag, limit, before, runType, runState, times }: GridQuery): string =>
+export const gridPath = ({
+  tenant,
+  dag,
+  limit,
+  before,
+  runType,
+  runState,
+  times,
+}: GridQuery): string =>
   path`/t/${tenant}/api/ui/dags/${dag}/grid` +
   query({ limit, before, run_type: runType, state: runState, times: times ? true : undefined });
 
@@ -32,7 +40,8 @@ export async function askGrid(asked: GridQuery, signal: AbortSignal): Promise<Gr
       query({ versions: versions.join(",") }),
     { signal },
   );
-  if (shape.tasks.length !== head.tasks) throw new Error("The grid's structure does not fit its cells.");
+  if (shape.tasks.length !== head.tasks)
+    throw new Error("The grid's structure does not fit its cells.");
   return { cells: openCells(shape, key, head.runs, planes), versions, older: head.older };
 }
 

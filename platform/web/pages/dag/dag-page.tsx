@@ -4,7 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { Play } from "lucide-react";
 import { type ComponentType, lazy, Suspense, useState } from "react";
 import type { DagHead } from "../../../api/ui/grid.ts";
-import { ask, path, Problem } from "../../ask/ask-server.ts";
+import { ask, Problem, path } from "../../ask/ask-server.ts";
 import { useMay } from "../../ask/session.ts";
 import { PauseSwitch, TriggerDialog } from "../../deeds/deed-dialogs.tsx";
 import { useKeys } from "../../frame/keys.ts";
@@ -42,8 +42,7 @@ function OneDag({ tenant, dag }: TabProps) {
   const key = ["dag head", tenant, dag] as const;
   const { data, error, refetch } = useQuery({
     queryKey: key,
-    queryFn: ({ signal }) =>
-      ask<DagHead>(path`/t/${tenant}/api/ui/dags/${dag}/head`, { signal }),
+    queryFn: ({ signal }) => ask<DagHead>(path`/t/${tenant}/api/ui/dags/${dag}/head`, { signal }),
   });
   useLiveQuery([tenant], key, {
     touches: (event) =>
@@ -94,7 +93,12 @@ function OneDag({ tenant, dag }: TabProps) {
         )}
         {isLive && !may("dag.pause") && data.is_paused && <span className="text-warn">paused</span>}
         {isLive && may("run.trigger") && (
-          <Button look="primary" icon={<Play size={14} />} keys="T" onClick={() => setTriggers(true)}>
+          <Button
+            look="primary"
+            icon={<Play size={14} />}
+            keys="T"
+            onClick={() => setTriggers(true)}
+          >
             Trigger
           </Button>
         )}
@@ -114,7 +118,10 @@ function OneDag({ tenant, dag }: TabProps) {
         </p>
       )}
       <ImportError error={data.import_error} />
-      <nav aria-label="Parts of the DAG" className="flex gap-1 overflow-x-auto border-b border-line px-4">
+      <nav
+        aria-label="Parts of the DAG"
+        className="flex gap-1 overflow-x-auto border-b border-line px-4"
+      >
         {tabs.map(({ id, text }, at) => (
           <Link
             key={id}
@@ -144,11 +151,7 @@ const crumbsOf = (tenant: string) => [
   { text: "DAGs", to: "/t/$tenant/dags", params: { tenant } } as const,
 ];
 
-function HeadFacts({
-  head,
-  tenant,
-  dag,
-}: TabProps & { readonly head: DagHead }) {
+function HeadFacts({ head, tenant, dag }: TabProps & { readonly head: DagHead }) {
   const { last_run: last } = head;
   const shown = head.tags.slice(0, 12);
   return (
@@ -207,7 +210,10 @@ function HeadFacts({
 function ImportError({ error }: { readonly error: DagHead["import_error"] }) {
   if (error === null) return null;
   return (
-    <div role="alert" className="mx-4 mb-2 rounded-md border border-danger/40 bg-danger-soft px-3 py-2">
+    <div
+      role="alert"
+      className="mx-4 mb-2 rounded-md border border-danger/40 bg-danger-soft px-3 py-2"
+    >
       <p className="font-semibold text-danger">
         The file's newest text could not be loaded: what runs is the last good one.
       </p>

@@ -51,7 +51,10 @@ export default function DetailsTab({
           rows={[
             ...Object.entries(data.timetable).map(
               ([name, value]) =>
-                [name === "kind" ? "Timetable" : name.replaceAll("_", " "), String(value).replaceAll("_", " ")] as const,
+                [
+                  name === "kind" ? "Timetable" : name.replaceAll("_", " "),
+                  String(value).replaceAll("_", " "),
+                ] as const,
             ),
             ["Time zone", data.timezone],
             ["Start date", <Time key="start" at={data.start_date} />],
@@ -89,7 +92,9 @@ export default function DetailsTab({
             rows={data.params.map(({ name, description, schema }) => [
               name,
               <div key={name}>
-                <code className="break-all">{short(JSON.stringify(schema["default"] ?? null))}</code>
+                <code className="break-all">
+                  {short(JSON.stringify(schema["default"] ?? null))}
+                </code>
                 <span className="ml-2 text-muted">{typeOf(schema)}</span>
                 {description !== null && <p className="text-muted">{short(description)}</p>}
               </div>,
@@ -118,7 +123,9 @@ export default function DetailsTab({
       <Panel
         title="Where it comes from"
         className="lg:col-span-2"
-        actions={<CopyAs command={["dags", "details", `${tenant}/${dag}`]} api={{ path: address }} />}
+        actions={
+          <CopyAs command={["dags", "details", `${tenant}/${dag}`]} api={{ path: address }} />
+        }
       >
         <Facts
           rows={[

@@ -17,13 +17,7 @@ import {
 import { stateOfCode } from "../../../model/grid-matrix.ts";
 import { serverNow, useNow } from "../../frame/now.ts";
 import { useTheme } from "../../frame/theme.ts";
-import {
-  barsOf,
-  type By,
-  codeAt,
-  commitMarks,
-  groupCodeAt,
-} from "../../layouts/grid-cells.ts";
+import { type By, barsOf, codeAt, commitMarks, groupCodeAt } from "../../layouts/grid-cells.ts";
 import {
   type Geometry,
   hitTest,
@@ -73,7 +67,12 @@ export function GridCanvas({
   const [hover, setHover] = useState<{ place: Place; x: number; y: number } | undefined>();
   const [cursor, setCursor] = useState<Place>({ row: 0, column: -1 });
   const [focused, setFocused] = useState(false);
-  const [rest, setRest] = useState<Window>({ firstRow: 0, endRow: 0, firstColumn: 0, endColumn: 0 });
+  const [rest, setRest] = useState<Window>({
+    firstRow: 0,
+    endRow: 0,
+    firstColumn: 0,
+    endColumn: 0,
+  });
   // A bar that grows needs the time; one that does not must not make a second pass.
   const now = useNow(cells.runs.some(({ state }) => state === "running"));
 

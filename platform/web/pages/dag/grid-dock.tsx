@@ -244,7 +244,14 @@ function TaskFacts({
         ["Why", why],
         ["Try", `${instance.try_number} of ${instance.max_tries + 1}`],
         ["Queued", <Time key="queued" at={instance.queued_when} />],
-        ["Waited", <Lasting key="waited" from={instance.queued_when} to={instance.start_date ?? instance.end_date} />],
+        [
+          "Waited",
+          <Lasting
+            key="waited"
+            from={instance.queued_when}
+            to={instance.start_date ?? instance.end_date}
+          />,
+        ],
         ["Began", <Time key="began" at={instance.start_date} />],
         ["Took", <Lasting key="took" from={instance.start_date} to={instance.end_date} />],
         ["Operator", instance.operator],

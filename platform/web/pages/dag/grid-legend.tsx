@@ -1,7 +1,8 @@
 /** What the colours of the grid mean. */
+
+import { useTheme } from "../../frame/theme.ts";
 import type { By } from "../../layouts/grid-cells.ts";
 import { type ShownState, StateMark } from "../../parts/state-mark.tsx";
-import { useTheme } from "../../frame/theme.ts";
 import { readInk } from "./paint-grid.ts";
 
 const states: readonly ShownState[] = [

@@ -13,6 +13,7 @@ import { countText } from "../../parts/durations.ts";
 import { Input, Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading } from "../../parts/panels.tsx";
 import { askGrid, askRun, type Grid, type GridQuery, gridPath } from "./ask-grid.ts";
+import { changed, type SearchChange } from "./change-search.ts";
 import { GridCanvas } from "./grid-canvas.tsx";
 import { GridDock } from "./grid-dock.tsx";
 import { GridLegend } from "./grid-legend.tsx";
@@ -21,11 +22,17 @@ const counts = [25, 50, 100] as const;
 /** Runs that changed in a way that a single cell does not tell are asked for again, not more often than this. */
 const againMs = 1_000;
 
-export default function GridTab({ tenant, dag }: { readonly tenant: string; readonly dag: string }) {
+export default function GridTab({
+  tenant,
+  dag,
+}: {
+  readonly tenant: string;
+  readonly dag: string;
+}) {
   const search = useSearch({ from: "/t/$tenant/dags/$dag" });
   const navigate = useNavigate({ from: "/t/$tenant/dags/$dag" });
-  const set = (next: Partial<typeof search>): void =>
-    void navigate({ search: (old) => ({ ...old, ...next }), replace: true });
+  const set = (next: SearchChange<typeof search>): void =>
+    void navigate({ search: (old) => changed(old, next), replace: true });
   const by: By = search.by ?? "state";
   const limit = counts.find((count) => count === search.n) ?? 25;
   const asked: GridQuery = {
@@ -60,7 +67,10 @@ export default function GridTab({ tenant, dag }: { readonly tenant: string; read
   const find = useRef<HTMLInputElement>(null);
   useKeys("Grid", {
     "/": { does: "Find a task", run: () => find.current?.focus() },
-    "[": { does: "Fold all groups", run: () => set({ fold: writeFolded(new Set(groups), groups) }) },
+    "[": {
+      does: "Fold all groups",
+      run: () => set({ fold: writeFolded(new Set(groups), groups) }),
+    },
     "]": { does: "Unfold all groups", run: () => set({ fold: undefined }) },
   });
 
@@ -184,7 +194,8 @@ export default function GridTab({ tenant, dag }: { readonly tenant: string; read
           <div className="flex flex-wrap items-center gap-x-4 border-t border-line px-4 py-1 text-xs text-muted">
             <span>
               {countText(data.cells.shape.tasks.length)} tasks, {data.cells.runs.length} runs
-              {words !== "" && `, ${countText(rows.filter(({ kind }) => kind === "task").length)} found`}
+              {words !== "" &&
+                `, ${countText(rows.filter(({ kind }) => kind === "task").length)} found`}
             </span>
             <GridLegend by={by} />
           </div>
@@ -259,7 +270,9 @@ function useLiveGrid(asked: GridQuery, key: readonly unknown[], grid: Grid | und
       runs.map((run) => askRun(now, there, run).catch(() => undefined)),
     );
     if (current.current.grid !== there) return;
-    const fits = found.every((one) => one !== undefined && putRun(there.cells, one.run, one.planes));
+    const fits = found.every(
+      (one) => one !== undefined && putRun(there.cells, one.run, one.planes),
+    );
     if (!fits) await client.invalidateQueries({ queryKey: nowKey });
     else setEdition((old) => old + 1);
   };
@@ -280,8 +293,7 @@ function useLiveGrid(asked: GridQuery, key: readonly unknown[], grid: Grid | und
     if (now.before === undefined) for (const run of left.unknown) wanted.current.add(run);
     // Times are not in what is told: those of a run that moved are asked for.
     if (now.times) for (const { run_id } of changes) wanted.current.add(run_id);
-    if (wanted.current.size > 0)
-      timer.current ??= setTimeout(() => void askAgain(), againMs);
+    if (wanted.current.size > 0) timer.current ??= setTimeout(() => void askAgain(), againMs);
   });
   return edition;
 }

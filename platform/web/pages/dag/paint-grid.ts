@@ -49,7 +49,11 @@ export function readInk(dark: boolean): Ink {
   };
 }
 
-export type Sprites = { readonly image: HTMLCanvasElement; readonly size: number; readonly scale: number };
+export type Sprites = {
+  readonly image: HTMLCanvasElement;
+  readonly size: number;
+  readonly scale: number;
+};
 const spriteSize = 14;
 
 /** All states side by side: filled with their colour, told apart by what is cut out of it. */
@@ -69,7 +73,12 @@ export function drawSprites(ink: Ink, scale: number): Sprites {
   return { image, size: spriteSize, scale };
 }
 
-function drawState(c: CanvasRenderingContext2D, state: string, colour: string, paper: string): void {
+function drawState(
+  c: CanvasRenderingContext2D,
+  state: string,
+  colour: string,
+  paper: string,
+): void {
   const box = (): void => {
     c.beginPath();
     c.roundRect(1, 1, 12, 12, 2.5);
@@ -238,13 +247,25 @@ function paintCells(
     for (let column = seen.firstColumn; column < seen.endColumn; column += 1) {
       const run = runOfColumn(column, runs);
       const code =
-        row.kind === "task" ? codeAt(cells, row.index, run) : groupCodeAt(cells, row.index, span, run);
+        row.kind === "task"
+          ? codeAt(cells, row.index, run)
+          : groupCodeAt(cells, row.index, span, run);
       if (code === absent) continue;
       const left = x(column) + dx;
       if (by === "state") {
         // An open group's sum is said by its tasks below it: paler.
         if (row.kind === "group" && !row.folded) c.globalAlpha = 0.45;
-        c.drawImage(sprites.image, code * source, 0, source, source, left, top, sprites.size, sprites.size);
+        c.drawImage(
+          sprites.image,
+          code * source,
+          0,
+          source,
+          source,
+          left,
+          top,
+          sprites.size,
+          sprites.size,
+        );
         c.globalAlpha = 1;
         continue;
       }
