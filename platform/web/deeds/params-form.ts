@@ -247,7 +247,8 @@ export function confOf(
   const problems = new Map<string, string>();
   const entries: [string, unknown][] = [];
   for (const field of fields) {
-    const read = readDraft(field, drafts.get(field.name) ?? "");
+    const draft = drafts.get(field.name);
+    const read = readDraft(field, draft === undefined ? "" : draft);
     if (read.kind === "problem") problems.set(field.name, read.message);
     else if (read.kind === "value" && !isUntouched(field, read.value))
       entries.push([field.name, read.value]);
