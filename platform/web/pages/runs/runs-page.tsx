@@ -18,6 +18,7 @@ import { Ago, Lasting } from "../../parts/time.tsx";
 import { VirtualRows } from "../../parts/virtual-rows.tsx";
 import { BulkBanner } from "./bulk-banner.tsx";
 import { BulkDialog, deedWords } from "./bulk-dialog.tsx";
+import { search as readSearch } from "./search.ts";
 import { choose, countChosen, isChosen, nothing, type Selection } from "./selection.ts";
 
 const facetNames = {
@@ -69,7 +70,7 @@ export function RunsPage() {
     const timer = setTimeout(() => {
       if (words !== (search.q ?? ""))
         void navigate({
-          search: (old) => ({ ...old, q: words === "" ? undefined : words }),
+          search: (old) => put(old, { q: words }),
           replace: true,
         });
     }, 200);
@@ -135,7 +136,7 @@ export function RunsPage() {
     const next = old.includes(value) ? old.filter((one) => one !== value) : [...old, value];
     const said = next.map((one) => (one === "" ? nobody : one)).join(",");
     void navigate({
-      search: (before) => ({ ...before, [facet]: said === "" ? undefined : said }),
+      search: (before) => put(before, { [facet]: said }),
       replace: true,
     });
   };
@@ -160,7 +161,7 @@ export function RunsPage() {
           onChange={(event) => {
             const since = event.target.value;
             void navigate({
-              search: (old) => ({ ...old, since: since in sinceMs ? (since as "1h") : undefined }),
+              search: (old) => put(old, { since: since in sinceMs ? (since as "1h") : "" }),
               replace: true,
             });
           }}
@@ -230,6 +231,9 @@ export function RunsPage() {
                   tenant={tenant}
                   run={run}
                   chosen={isChosen(selection, run.run)}
+                  onSeen={
+                    i === runs.length - 1 && hasNextPage ? () => void fetchNextPage() : undefined
+                  }
                   onChoose={(far) => setSelection(choose(selection, keys, i, far))}
                 />
               );
@@ -252,6 +256,14 @@ export function RunsPage() {
   );
 }
 
+type Search = ReturnType<typeof readSearch>;
+
+/** The address with these said, or with "" no longer said. */
+const put = (old: Search, change: { readonly [name: string]: string }): Search =>
+  Object.fromEntries(
+    Object.entries({ ...old, ...change }).filter(([, value]) => value !== ""),
+  ) as Search;
+
 const valuesOf = (raw: string | undefined): readonly string[] =>
   raw === undefined || raw === "" ? [] : raw.split(",").map((one) => (one === nobody ? "" : one));
 
@@ -259,13 +271,19 @@ function RunRow({
   tenant,
   run,
   chosen,
+  onSeen,
   onChoose,
 }: {
   readonly tenant: string;
   readonly run: ExploredRuns["runs"][number];
   readonly chosen: boolean;
+  /** Of the last row that is loaded: it came into sight, the next ones are wanted. */
+  readonly onSeen: (() => void) | undefined;
   readonly onChoose: (far: boolean) => void;
 }) {
+  const isLast = onSeen !== undefined;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it comes into sight
+  useEffect(() => onSeen?.(), [isLast]);
   return (
     <div role="gridcell" className="flex h-full items-center gap-3 px-3 text-sm">
       <input
