@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jsonOf, sliceLikePython } from "./answer-requests.ts";
+import { jsonOf, shown, sliceLikePython } from "./answer-requests.ts";
 
 // Taken from Python: list(range(5))[start:stop:step].
 test.each([
@@ -21,4 +21,15 @@ test("what JSON cannot say is refused with its name", () => {
   for (const value of [2n ** 60n, Number.NaN, Number.POSITIVE_INFINITY, Buffer.from("x")])
     expect(() => jsonOf([{ a: value }], "the value")).toThrow(/^the value holds /);
   expect(jsonOf([{ a: null }, 1.5, "x"], "v")).toEqual([{ a: null }, 1.5, "x"]);
+});
+
+test("what is only looked at is shown as text where JSON cannot say it: no task fails for its view", () => {
+  expect(
+    shown({ id: 2n ** 60n, rate: Number.NaN, raw: Buffer.from("abc"), on: [1, null, "x"] }),
+  ).toEqual({
+    id: "1152921504606846976",
+    rate: "NaN",
+    raw: "3 bytes",
+    on: [1, null, "x"],
+  });
 });

@@ -249,7 +249,7 @@ async function setRenderedFields(
 ): Promise<Reply> {
   const raw = message["rendered_fields"];
   if (!isObject(raw)) throw new RequestProblem("rendered_fields must be a map");
-  const fields = maskJson(jsonOf(raw, "rendered_fields"), mask) as JsonObject;
+  const fields = maskJson(shown(raw), mask) as JsonObject;
   const bytes = Buffer.byteLength(JSON.stringify(fields));
   // They are for people to look at: what is too large is said, and the task goes on.
   await host.setRenderedFields(
@@ -376,6 +376,17 @@ export function jsonOf(value: unknown, name: string): Json {
       Object.entries(value).map(([key, item]) => [key, jsonOf(item, name)]),
     );
   throw new RequestProblem(`${name} holds a value that JSON cannot say`);
+}
+
+/** The same for what people only look at: what JSON cannot say is shown as text, so that the task goes on. */
+export function shown(value: unknown): Json {
+  if (typeof value === "bigint" || (typeof value === "number" && !Number.isFinite(value)))
+    return String(value);
+  if (Buffer.isBuffer(value)) return `${String(value.length)} bytes`;
+  if (Array.isArray(value)) return value.map(shown);
+  if (isObject(value))
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shown(item)]));
+  return jsonOf(value, "a rendered field");
 }
 
 function text(message: Body, field: string, lengthMax = 512): string {
