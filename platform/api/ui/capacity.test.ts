@@ -53,7 +53,12 @@ test("what waits is told with the limit that stops it and who holds it", async (
       waiting: 2,
       by: { kind: "pool", pool: "default_pool" },
     },
-    { dag_id: "orders_etl", task_id: "load", waiting: 2, by: { kind: "pool", pool: "default_pool" } },
+    {
+      dag_id: "orders_etl",
+      task_id: "load",
+      waiting: 2,
+      by: { kind: "pool", pool: "default_pool" },
+    },
   ]);
 });
 
