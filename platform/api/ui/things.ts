@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { getConnection } from "../../store/connections.ts";
 import { listLiveFiles } from "../../store/live-files.ts";
+import type * as shapes from "../airflow/shapes.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
 import { badRequest, notFound, tooMany } from "../problem.ts";
@@ -43,6 +44,9 @@ const reached = z.object({
   tls: z.boolean(),
   ms: z.int(),
 });
+export type Connection = z.output<typeof shapes.connection>;
+export type Variable = z.output<typeof shapes.variable>;
+export type Pool = z.output<typeof shapes.pool>;
 export type Uses = z.output<typeof uses>;
 export type Reached = z.output<typeof reached>;
 
