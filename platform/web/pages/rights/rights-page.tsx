@@ -51,7 +51,7 @@ export function RightsPage() {
         )}
         <DagField tenant={tenant} dag={search.dag} onDag={(dag) => change({ dag })} />
         <CopyAs
-          {...(data?.of === "everybody" ? { command: ["grants", "list", tenant] } : {})}
+          {...(data?.of === "everybody" ? { command: ["grants", "list", "--tenant", tenant] } : {})}
           api={{ path: at }}
         />
       </PageHead>
