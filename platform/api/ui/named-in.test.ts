@@ -33,8 +33,8 @@ test("where a connection leads to: its host and port, an address as host, or the
   expect(of("http", "http://user:secret@api.example.org")).toEqual(to("api.example.org", 80));
   expect(of("redis", "127.0.0.1", 6380)).toEqual(to("127.0.0.1", 6380, true));
   expect(of("generic", "[fd00::1]:22")).toEqual(to("fd00::1", 22));
-  expect(of("postgres", null)).toMatchObject({ problem: expect.any(String) });
-  expect(of("generic", "somewhere")).toMatchObject({ problem: expect.any(String) });
-  expect(of("http", "ex ample.org")).toMatchObject({ problem: expect.any(String) });
-  expect(of("http", "<img>")).toMatchObject({ problem: expect.any(String) });
+  expect(of("postgres", null)).toHaveProperty("problem");
+  expect(of("generic", "somewhere")).toHaveProperty("problem");
+  expect(of("http", "ex ample.org")).toHaveProperty("problem");
+  expect(of("http", "<img>")).toHaveProperty("problem");
 });

@@ -40,6 +40,7 @@ export function ConnectionDialog({
       setForm((old) => ({ ...old, [name]: target.value })),
   });
   const name = connection?.connection_id;
+  const hasPassword = connection !== undefined && connection.password !== null;
   const fields = () => {
     if (form.connection_id === "") return "It needs a name.";
     if (form.conn_type === "") return "It needs a type, for example postgres or http.";
@@ -109,7 +110,7 @@ export function ConnectionDialog({
         <Field
           label="Password"
           hint={
-            connection?.password != null
+            hasPassword
               ? "There is one. It is never shown; left empty it stays as it is."
               : "Kept sealed, and never shown again."
           }
@@ -118,7 +119,7 @@ export function ConnectionDialog({
             {...of("password")}
             type="password"
             autoComplete="new-password"
-            placeholder={connection?.password != null ? "unchanged" : ""}
+            placeholder={hasPassword ? "unchanged" : ""}
           />
         </Field>
       </div>
