@@ -5,7 +5,7 @@ import type { Answer } from "../model/answer.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { Keyring } from "../secrets/keyring.ts";
-import type { Store } from "../store/open.ts";
+import type { Store, Tx } from "../store/open.ts";
 
 export type ApiDeps = {
   readonly store: Store;
@@ -94,6 +94,12 @@ type Reach = {
   readonly include_future: boolean;
 };
 
+/**
+ * Asked in the deed's own transaction, right before it is done: what it writes is written with the deed or not at
+ * all. false: it is not to be done (any more).
+ */
+export type Once = (tx: Tx) => Promise<boolean>;
+
 export type RunDeeds = {
   triggerRun(
     tenant: TenantId,
@@ -133,6 +139,7 @@ export type RunDeeds = {
       readonly run_on_latest_version: boolean;
       readonly dry_run: boolean;
       readonly user: string;
+      readonly once?: Once;
     },
   ): Promise<Answer<readonly InstanceRef[], DeedProblem>>;
   markInstances(
@@ -156,16 +163,27 @@ export type RunDeeds = {
       readonly run_id: string;
       readonly state: "queued" | "success" | "failed";
       readonly user: string;
+      readonly once?: Once;
     },
   ): Promise<Answer<undefined, DeedProblem>>;
   /** Ends what runs and fails the run. */
   stopRun(
     tenant: TenantId,
-    stop: { readonly dag_id: string; readonly run_id: string; readonly user: string },
+    stop: {
+      readonly dag_id: string;
+      readonly run_id: string;
+      readonly user: string;
+      readonly once?: Once;
+    },
   ): Promise<Answer<undefined, DeedProblem>>;
   deleteRun(
     tenant: TenantId,
-    run: { readonly dag_id: string; readonly run_id: string; readonly user: string },
+    run: {
+      readonly dag_id: string;
+      readonly run_id: string;
+      readonly user: string;
+      readonly once?: Once;
+    },
   ): Promise<Answer<undefined, DeedProblem>>;
   noteRun(
     tenant: TenantId,
@@ -246,6 +264,17 @@ export type ImportError = {
   readonly dag_ids: readonly string[];
 };
 
+export type CommitFacts = {
+  readonly author: string;
+  readonly at: Date;
+  /** The first line of its message. */
+  readonly subject: string;
+  /** null: on the built-in host. Never with credentials. */
+  readonly url: string | null;
+  /** Subdirectory of the repository that paths are relative to; "" is all of it. */
+  readonly folder: string;
+};
+
 export type SourceDeeds = {
   listRepositories(tenant: TenantId): Promise<readonly Repository[]>;
   createRepository(
@@ -291,6 +320,11 @@ export type SourceDeeds = {
     },
   ): Promise<{ readonly deploys: readonly Deploy[]; readonly total: number }>;
   listImportErrors(tenant: TenantId): Promise<readonly ImportError[]>;
+  /** Who made a commit, and why; undefined: it is not on this machine any more. */
+  describeCommit(
+    tenant: TenantId,
+    commit: { readonly repository: string; readonly commit: string },
+  ): Promise<CommitFacts | undefined>;
   /** Text of a repository file at a commit that is or was live; undefined: no such file any more. */
   readSource(
     tenant: TenantId,

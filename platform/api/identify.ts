@@ -15,6 +15,7 @@ import {
   getPasswordHash,
   getPerson,
   openSession,
+  openSessionsOf,
   type PersonRow,
   type TokenRow,
   upgradePasswordHash,
@@ -31,6 +32,8 @@ export type SignIn = {
   /** `alk_…`, whole. undefined: not (or no longer) valid. */
   byToken(token: string): Promise<Asker | undefined>;
   bySession(id: string): Promise<Asker | undefined>;
+  /** Which of these sessions are open still; asking does not count as using them. */
+  openAmong(ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** A new session's id, for the cookie; only its hash is kept. */
   openSession(name: string, agent: string | null): Promise<string>;
   closeSession(id: string): Promise<void>;
@@ -84,6 +87,12 @@ export function openSignIn(store: Store, nowMs?: () => number): SignIn {
       if (!/^[\w-]{43}$/.test(id)) return undefined;
       const person = await store.system((tx) => findSession(tx, hashSecret(id)));
       return person && askerOf(person);
+    },
+    async openAmong(ids) {
+      const byHash = new Map(ids.map((id) => [hashSecret(id).toString("hex"), id]));
+      const hashes = [...byHash.keys()].map((hash) => Buffer.from(hash, "hex"));
+      const open = await store.system((tx) => openSessionsOf(tx, hashes));
+      return new Set(open.flatMap((hash) => byHash.get(hash.toString("hex")) ?? []));
     },
     async openSession(name, agent) {
       const id = newSecret();

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import type { AttemptHost, ConnectionValue, XComRef } from "../model/guest.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Json, JsonObject } from "../model/json.ts";
+import type { RunOrigin } from "../model/run.ts";
 import type { Objects } from "../objects/open-objects.ts";
 import {
   readRunState,
@@ -28,6 +29,7 @@ export type TenantThings = {
   triggerDagRun: (
     tenant: TenantId,
     request: Parameters<AttemptHost["triggerDagRun"]>[0],
+    by: RunOrigin,
   ) => ReturnType<AttemptHost["triggerDagRun"]>;
 };
 
@@ -132,7 +134,7 @@ export function hostAttempt(
     async setRenderedMapIndex(text) {
       await store.once(tenant, (sql) => writeRenderedMapIndex(sql, tenant, run, own, text));
     },
-    triggerDagRun: (request) => things.triggerDagRun(tenant, request),
+    triggerDagRun: (request) => things.triggerDagRun(tenant, request, { run, ...own }),
     getDagRunState: (dagId, runId) => readRunState(store, tenant, dagId, runId),
     async getTaskStates(query) {
       const rows = await store.once(tenant, (sql) =>

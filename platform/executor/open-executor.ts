@@ -175,6 +175,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             attempt,
             incarnation.worker,
             deps.leaseSeconds,
+            about.host,
           );
           break;
         }
@@ -309,7 +310,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
           ended: {
             outcome: outcome.kind,
             reason: outcome.kind === "failed" ? outcome.reason.slice(0, 4000) : undefined,
-            exit_code: outcome.kind === "failed" ? outcome.exit_code : undefined,
+            ...(outcome.kind === "failed"
+              ? { exit_code: outcome.exit_code, signal: outcome.signal, limit: outcome.limit }
+              : {}),
             cpu_s: outcome.usage.cpu_s,
             peak_memory: Math.round(outcome.usage.peak_memory_bytes),
             start_ms: outcome.usage.start_ms,

@@ -23,6 +23,7 @@ import { ensureBundle } from "../../tenants/sync/ensure-bundle.ts";
 import { receiveWebhook } from "../../tenants/sync/receive-webhook.ts";
 import { runSyncs, type Syncs } from "../../tenants/sync/run-syncs.ts";
 import type { SyncDeps, SyncFolders } from "../../tenants/sync/sync-repository.ts";
+import { bulkWake, runBulkDeeds } from "../api/bulk-deeds.ts";
 import { type Api, createApi } from "../api/create-api.ts";
 import type { HealthFacts } from "../api/deps.ts";
 import { summarizeTimetable } from "../engine/summarize-timetable.ts";
@@ -57,7 +58,7 @@ import { keepBundles } from "./keep-bundles.ts";
 import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
 import { createHttpServer } from "./serve-http.ts";
-import { serveLive } from "./serve-live.ts";
+import { openLiveStreams } from "./serve-live.ts";
 import { openPage } from "./serve-page.ts";
 import { openSourceDeeds } from "./source-deeds.ts";
 import { openTenantThings } from "./tenant-things.ts";
@@ -405,6 +406,19 @@ async function openParts(
 
   let port = settings.port;
   if (has("server")) {
+    const bulk = runBulkDeeds({
+      store,
+      runs: deeds,
+      authorizer,
+      auditKey,
+      onProblem: (message, error) => log.warn({ room: "api", err: error }, message),
+    });
+    closers.push(() => bulk.stop());
+    await store.listen(
+      bulkWake,
+      () => bulk.wake(),
+      () => bulk.wake(),
+    );
     const pageFolder = await findPage(progress);
     progress("listening");
     // The sync role is another process: it is asked by a row, and its answer is read from the deploy's row.
@@ -418,6 +432,15 @@ async function openParts(
       wake: () => undefined,
       close: () => Promise.resolve(),
     };
+    const live = openLiveStreams({
+      feed,
+      signIn: api.signIn,
+      authorizer,
+      publicUrl: settings.publicUrl ?? server.url,
+      tenantExists: async (name) =>
+        (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
+    });
+    closers.push(() => live.close());
     const authorizeGit = openGitDoor({ store, authorizer, signIn: api.signIn });
     const http: Server = createHttpServer({
       api,
@@ -434,15 +457,7 @@ async function openParts(
             JSON.parse(await keyring.open(tenant, "webhook", repository, sealed)) as string[],
           now: () => new Date(),
         }),
-      live: (request, response, tenants) =>
-        serveLive(request, response, tenants, {
-          feed,
-          signIn: api.signIn,
-          authorizer,
-          publicUrl: settings.publicUrl ?? server.url,
-          tenantExists: async (name) =>
-            (await store.tx(name, (tx) => getTenant(tx, name))) !== undefined,
-        }),
+      live: (request, response, tenants) => live.serve(request, response, tenants),
       async mayReadMetrics(request) {
         const from = request.socket.remoteAddress ?? "";
         if (

@@ -10,11 +10,12 @@ import { known } from "../model/ids.ts";
 import { addNotice } from "../store/changes.ts";
 import { addRule, removeAssignment } from "../store/grants.ts";
 import { getTenant } from "../store/tenants.ts";
-import { liveTenants, serveLive } from "./serve-live.ts";
+import { type LiveStreams, liveTenants, openLiveStreams } from "./serve-live.ts";
 
 let stage: Stage;
 let feed: Feed;
 let server: Server;
+let streams: LiveStreams;
 let url: string;
 const acme = known.tenant("acme");
 const reading: AbortController[] = [];
@@ -22,15 +23,16 @@ const reading: AbortController[] = [];
 beforeAll(async () => {
   stage = await openApiStage();
   feed = await openFeed(stage.store, openLog({ format: "json", level: "silent" }));
+  streams = openLiveStreams({
+    feed,
+    signIn: stage.api.signIn,
+    authorizer: stage.deps.authorizer,
+    publicUrl: "http://localhost",
+    tenantExists: async (tenant) =>
+      (await stage.store.system((tx) => getTenant(tx, tenant))) !== undefined,
+  });
   server = createServer((request, response) => {
-    void serveLive(request, response, liveTenants(request.url ?? "/") ?? [], {
-      feed,
-      signIn: stage.api.signIn,
-      authorizer: stage.deps.authorizer,
-      publicUrl: "http://localhost",
-      tenantExists: async (tenant) =>
-        (await stage.store.system((tx) => getTenant(tx, tenant))) !== undefined,
-    });
+    void streams.serve(request, response, liveTenants(request.url ?? "/") ?? []);
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -39,6 +41,7 @@ afterEach(() => {
   for (const one of reading.splice(0)) one.abort();
 });
 afterAll(async () => {
+  streams.close();
   server.closeAllConnections();
   server.close();
   feed.close();

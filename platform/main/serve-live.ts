@@ -45,14 +45,75 @@ export function liveTenants(url: string): readonly TenantId[] | undefined {
   });
 }
 
-export async function serveLive(
+export type LiveStreams = {
+  serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    tenants: readonly TenantId[],
+  ): Promise<void>;
+  close(): void;
+};
+
+/** What the keeper does with an open stream. */
+type Stream = {
+  readonly credential: Credential;
+  ping(): void;
+  checkRights(): Promise<void>;
+  end(): void;
+};
+
+/** One keeper looks after all streams: a thousand of them are one question to the database, not a thousand. */
+export function openLiveStreams(deps: LiveDeps): LiveStreams {
+  const streams = new Set<Stream>();
+  const every = (ms: number, work: () => Promise<unknown>): NodeJS.Timeout => {
+    const timer = setInterval(() => {
+      // The database being away is no reason to hang up: the next look decides.
+      if (streams.size > 0) work().catch(() => undefined);
+    }, ms);
+    timer.unref();
+    return timer;
+  };
+  const timers = [
+    every(pingEveryMs, async () => {
+      for (const stream of streams) stream.ping();
+    }),
+    every(rightsEveryMs, () => Promise.all([...streams].map((stream) => stream.checkRights()))),
+    every(identityEveryMs, () => endThoseSignedOut(streams, deps)),
+  ];
+  return {
+    serve: (request, response, tenants) => serveLive(request, response, tenants, deps, streams),
+    close: () => {
+      for (const timer of timers) clearInterval(timer);
+      for (const stream of streams) stream.end();
+    },
+  };
+}
+
+async function endThoseSignedOut(streams: ReadonlySet<Stream>, deps: LiveDeps): Promise<void> {
+  const asked = [...streams];
+  const sessions = asked.flatMap(({ credential }) =>
+    credential.kind === "session" ? [credential.id] : [],
+  );
+  const tokens = new Set(
+    asked.flatMap(({ credential }) => (credential.kind === "token" ? [credential.text] : [])),
+  );
+  const open = new Set(sessions.length === 0 ? [] : await deps.signIn.openAmong(sessions));
+  for (const text of tokens) if ((await deps.signIn.byToken(text)) !== undefined) open.add(text);
+  for (const { credential, end } of asked)
+    if (!open.has(credential.kind === "session" ? credential.id : credential.text)) end();
+}
+
+async function serveLive(
   request: IncomingMessage,
   response: ServerResponse,
   tenants: readonly TenantId[],
   deps: LiveDeps,
+  streams: Set<Stream>,
 ): Promise<void> {
-  const asker = await identify(request, deps);
-  if (asker === undefined) return refuse(response, 401, "Not authenticated");
+  const credential = credentialOf(request, deps);
+  const asker = credential === undefined ? undefined : await identify(credential, deps);
+  if (credential === undefined || asker === undefined)
+    return refuse(response, 401, "Not authenticated");
   const open: TenantId[] = [];
   const known = new Map<TenantId, TenantRights>();
   for (const tenant of tenants) {
@@ -108,11 +169,14 @@ export async function serveLive(
   response.write(`: airlock\n\nevent: hello\ndata: ${JSON.stringify({ at: new Date() })}\n\n`);
   const place = placeOf(request);
   if (place !== undefined) queue(() => resume(place));
-  every(pingEveryMs, async () => void response.write("event: ping\ndata: {}\n\n"));
-  every(rightsEveryMs, checkRights);
-  every(identityEveryMs, async () => {
-    if ((await identify(request, deps)) === undefined) end();
-  });
+  const stream: Stream = {
+    credential,
+    ping: () => void response.write("event: ping\ndata: {}\n\n"),
+    checkRights,
+    end,
+  };
+  streams.add(stream);
+  leave.push(() => streams.delete(stream));
 
   async function resume(from: string): Promise<void> {
     const missed = await deps.feed.since(from, open).catch(() => undefined);
@@ -151,14 +215,6 @@ export async function serveLive(
     }
   }
 
-  function every(ms: number, work: () => Promise<void>): void {
-    const timer = setInterval(() => {
-      // The database being away is no reason to hang up: the next look decides.
-      work().catch(() => undefined);
-    }, ms);
-    leave.push(() => clearInterval(timer));
-  }
-
   function end(): void {
     state.ended = true;
     for (const step of leave.splice(0)) step();
@@ -177,22 +233,24 @@ async function rightsOf(
   return rights.canAnywhere(asker, "run.read") ? rights : undefined;
 }
 
-async function identify(request: IncomingMessage, deps: LiveDeps): Promise<Asker | undefined> {
-  const header = request.headers.authorization;
-  if (header !== undefined) {
-    const token = /^Bearer +(\S{1,200})$/i.exec(header)?.[1];
-    return token === undefined ? undefined : deps.signIn.byToken(token);
+type Credential =
+  | { readonly kind: "token"; readonly text: string }
+  | { readonly kind: "session"; readonly id: string };
+
+function credentialOf(request: IncomingMessage, deps: LiveDeps): Credential | undefined {
+  const { authorization, cookie } = request.headers;
+  if (authorization !== undefined) {
+    const text = /^Bearer +(\S{1,200})$/i.exec(authorization)?.[1];
+    return text === undefined ? undefined : { kind: "token", text };
   }
-  const cookie = request.headers.cookie;
-  const id =
-    cookie === undefined
-      ? undefined
-      : readCookie(
-          new Request("http://local/", { headers: { cookie } }),
-          cookieName(deps.publicUrl),
-        );
-  return id === undefined ? undefined : deps.signIn.bySession(id);
+  if (cookie === undefined) return undefined;
+  const from = new Request("http://local/", { headers: { cookie } });
+  const id = readCookie(from, cookieName(deps.publicUrl));
+  return id === undefined ? undefined : { kind: "session", id };
 }
+
+const identify = (credential: Credential, { signIn }: LiveDeps): Promise<Asker | undefined> =>
+  credential.kind === "token" ? signIn.byToken(credential.text) : signIn.bySession(credential.id);
 
 /** The feed's own word for a place, as the browser gives it back; anything else is no place. */
 function placeOf(request: IncomingMessage): string | undefined {

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { readBranch, readFolder } from "../../tenants/registry/repository-settings.ts";
 import { type AddressRules, readGitAddress } from "../../tenants/source/git-address.ts";
 import { createHosted, hostedDir } from "../../tenants/source/hosted-repository.ts";
+import { describeCommit, readCommitted } from "../../tenants/source/read-commit.ts";
 import { forgetRepository } from "../../tenants/sync/forget-repository.ts";
 import type { Syncs } from "../../tenants/sync/run-syncs.ts";
-import type { SyncFolders } from "../../tenants/sync/sync-repository.ts";
+import { type SyncFolders, sourceDir } from "../../tenants/sync/sync-repository.ts";
 import type { DeedProblem, Deploy, Repository, SourceDeeds } from "../api/deps.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
 import { type CommitId, known, readRepositoryId, type TenantId } from "../model/ids.ts";
@@ -23,6 +24,7 @@ import {
   holdCommit,
   listRepositories,
   type RepositoryRow,
+  readBundle,
   readRepository,
   sealCredentials,
   takeHoldBack,
@@ -75,6 +77,10 @@ export function openSourceDeeds(deps: {
   });
   const find = (tenant: TenantId, name: string): Promise<RepositoryRow | undefined> =>
     store.tx(tenant, (tx) => readRepository(tx, tenant, known.repository(name)));
+  /** The setting may have changed since the commit was deployed. */
+  const folderOf = async (tenant: TenantId, row: RepositoryRow, commit: string): Promise<string> =>
+    (await store.tx(tenant, (tx) => readBundle(tx, tenant, row.repository, known.commit(commit))))
+      ?.path ?? row.path;
 
   return {
     async listRepositories(tenant) {
@@ -276,6 +282,14 @@ export function openSourceDeeds(deps: {
       });
     },
 
+    async describeCommit(tenant, at) {
+      const row = await find(tenant, at.repository);
+      if (row === undefined) return undefined;
+      const facts = await describeCommit(sourceDir(row, { folders }), at.commit);
+      if (facts === undefined) return undefined;
+      return { ...facts, url: row.url, folder: await folderOf(tenant, row, at.commit) };
+    },
+
     async readSource(tenant, file) {
       const root = join(folders.bundles, tenant, file.repository, file.commit);
       const path = join(root, file.path);
@@ -289,7 +303,15 @@ export function openSourceDeeds(deps: {
           await handle.close();
         }
       } catch {
-        return undefined;
+        // Checkouts of old commits are removed; the repository itself still has them.
+        const row = await find(tenant, file.repository);
+        if (row === undefined) return undefined;
+        const folder = await folderOf(tenant, row, file.commit);
+        return readCommitted(
+          sourceDir(row, { folders }),
+          file.commit,
+          folder === "" ? file.path : `${folder}/${file.path}`,
+        );
       }
     },
   };

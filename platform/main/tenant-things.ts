@@ -2,6 +2,7 @@ import type { TenantThings } from "../executor/attempt-host.ts";
 import type { AttemptHost } from "../model/guest.ts";
 import type { TenantId } from "../model/ids.ts";
 import { isObject, type Json, type JsonObject } from "../model/json.ts";
+import type { RunOrigin } from "../model/run.ts";
 import type { RunDeeds } from "../runs/deeds.ts";
 import { openConnection } from "../secrets/connection-value.ts";
 import type { Keyring } from "../secrets/keyring.ts";
@@ -29,7 +30,7 @@ export function openTenantThings(
       await store.tx(tenant, (tx) => putVariable(tx, { key, sealed, description }));
     },
     deleteVariable: (tenant, key) => store.tx(tenant, (tx) => removeVariable(tx, key)),
-    triggerDagRun: (tenant, request) => triggerFromTask(deeds, tenant, request),
+    triggerDagRun: (tenant, request, by) => triggerFromTask(deeds, tenant, request, by),
   };
 }
 
@@ -37,6 +38,7 @@ async function triggerFromTask(
   deeds: Pick<RunDeeds, "triggerRun" | "clearInstances">,
   tenant: TenantId,
   request: Parameters<AttemptHost["triggerDagRun"]>[0],
+  by: RunOrigin,
 ): ReturnType<AttemptHost["triggerDagRun"]> {
   const logicalDate = request.logical_date === undefined ? null : new Date(request.logical_date);
   if (logicalDate !== null && Number.isNaN(logicalDate.getTime()))
@@ -52,6 +54,7 @@ async function triggerFromTask(
     note: undefined,
     user: "task",
     triggered_by: "operator",
+    by,
   });
   if (answer.ok) return { ok: true, run_id: answer.value.run_id };
   if (

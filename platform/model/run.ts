@@ -6,7 +6,7 @@
  * view with `seen(view, need, rows)`; `decide(dag, view, events, nowMs)` answers either `more` (load this
  * as well and ask again) or `decided` (write this, in the order of the fields of `RunDecisions`).
  */
-import type { DagId, RunId, TaskId } from "./ids.ts";
+import type { DagId, RunId, RunKey, TaskId } from "./ids.ts";
 import type { RunState, RunType, TaskState } from "./states.ts";
 
 /** Facts of the run row. Times are epoch milliseconds. */
@@ -28,6 +28,9 @@ export type RunFacts = {
 
 /** `map_index` −1: not mapped, or mapped and not yet expanded. */
 export type InstanceKey = { readonly task_id: TaskId; readonly map_index: number };
+
+/** The task instance that triggered a run. */
+export type RunOrigin = InstanceKey & { readonly run: RunKey };
 
 export type InstanceRow = InstanceKey & {
   readonly state: TaskState;

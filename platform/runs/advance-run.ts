@@ -590,6 +590,7 @@ function write(
     void tx.last(
       rows.insertContinued(tx, tenant, run, row.facts.dag_id, {
         attempt: next.attempt,
+        after: holder.attempt,
         task_id: next.task.task_id,
         map_index: next.map_index,
         try_number: next.try_number,

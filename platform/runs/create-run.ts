@@ -1,6 +1,6 @@
 import type { DagId, RunId, RunKey, TenantId } from "../model/ids.ts";
 import type { Json } from "../model/json.ts";
-import type { RunFacts } from "../model/run.ts";
+import type { RunFacts, RunOrigin } from "../model/run.ts";
 import type { RunType } from "../model/states.ts";
 import type { Store, Tx } from "../store/open.ts";
 import type { RunRow } from "../store/run-rows.ts";
@@ -18,6 +18,7 @@ export type NewRun = {
   readonly run_after: string;
   readonly conf: Json;
   readonly triggered_by: "timetable" | "rest_api" | "cli" | "ui" | "operator" | "backfill" | "test";
+  readonly by?: RunOrigin | undefined;
   readonly triggering_user: string | null;
   readonly note: string | null;
 };
@@ -75,10 +76,12 @@ export async function createRunIn(
 
   void tx.last(tx`
     insert into airlock.dag_run (tenant, run, dag_id, run_id, run_type, logical_date, interval_start, interval_end, run_after,
-           state, version, repository, commit, path, environment, conf, triggered_by, triggering_user, note)
+           state, version, repository, commit, path, environment, conf, triggered_by, triggering_user, note,
+           by_run, by_task, by_map_index)
     values (${tenant}, ${dag.run}, ${run.dag_id}, ${run.run_id}, ${run.run_type}, ${run.logical_date}, ${run.interval_start},
             ${run.interval_end}, ${run.run_after}, 'queued', ${dag.version}, ${dag.repository}, ${dag.commit}, ${dag.path},
-            ${dag.environment}, ${JSON.stringify(run.conf)}::text::json, ${run.triggered_by}, ${run.triggering_user}, ${run.note})`);
+            ${dag.environment}, ${JSON.stringify(run.conf)}::text::json, ${run.triggered_by}, ${run.triggering_user}, ${run.note},
+            ${run.by?.run ?? null}, ${run.by?.task_id ?? null}, ${run.by?.map_index ?? null})`);
   void tx.last(tx`
     insert into airlock.change (tenant, run, dag_id, run_id, task_id, map_index, try_number, from_state, to_state)
     values (${tenant}, ${dag.run}, ${run.dag_id}, ${run.run_id}, '', -1, 0, null, 'queued')`);

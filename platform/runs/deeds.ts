@@ -5,6 +5,7 @@ import { planClear, planMark } from "../engine/plan-clear.ts";
 import { isReservedRunId, runIdOf } from "../engine/run-id.ts";
 import { manualInterval } from "../engine/timetable.ts";
 import { type Answer, bad, good } from "../model/answer.ts";
+import { findParamProblems, paramSentence } from "../model/check-params.ts";
 import type { DagSpec } from "../model/dag-spec.ts";
 import {
   type DagId,
@@ -15,12 +16,13 @@ import {
   type TenantId,
 } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
-import type { InstanceKey, InstanceRow, RunEvent } from "../model/run.ts";
+import type { InstanceKey, InstanceRow, RunEvent, RunOrigin } from "../model/run.ts";
 import type { RunState } from "../model/states.ts";
 import { addNotice } from "../store/changes.ts";
 import type { Tx } from "../store/open.ts";
 import type { RunRow } from "../store/run-rows.ts";
 import { type CreateDeps, createRun } from "./create-run.ts";
+import { matches } from "./matches.ts";
 
 export type DeedProblem = {
   readonly kind: "not_found" | "exists" | "refused";
@@ -40,6 +42,12 @@ export type Reach = {
   readonly include_past: boolean;
   readonly include_future: boolean;
 };
+
+/**
+ * Asked in the deed's own transaction, under the run's lock, right before it is done: what it writes is written with
+ * the deed or not at all. false: it is not to be done (any more).
+ */
+export type Once = (tx: Tx) => Promise<boolean>;
 
 export type DeedDeps = CreateDeps & {
   /** The schedule of a DAG changed (unpaused): plan again, and start what is queued. */
@@ -92,6 +100,7 @@ export function openDeeds(deps: DeedDeps) {
         readonly note: string | undefined;
         readonly user: string;
         readonly triggered_by: "rest_api" | "ui" | "cli" | "operator";
+        readonly by?: RunOrigin;
       },
     ): Outcome<{ readonly run_id: string }> {
       const dagId = known.dag(run.dag_id);
@@ -111,6 +120,8 @@ export function openDeeds(deps: DeedDeps) {
           kind: "refused",
           message: `The run_id '${run.run_id}' begins like those that the scheduler makes; choose another`,
         });
+      const [problem] = findParamProblems(spec.params, run.conf, { matches });
+      if (problem !== undefined) return bad({ kind: "refused", message: paramSentence(problem) });
       const runId =
         run.run_id ??
         runIdOf({
@@ -132,6 +143,7 @@ export function openDeeds(deps: DeedDeps) {
         run_after: new Date(runAfterMs).toISOString(),
         conf: run.conf,
         triggered_by: run.triggered_by,
+        by: run.by,
         triggering_user: run.user,
         note: run.note ?? null,
       });
@@ -165,6 +177,7 @@ export function openDeeds(deps: DeedDeps) {
         readonly run_on_latest_version: boolean;
         readonly dry_run: boolean;
         readonly user: string;
+        readonly once?: Once;
       },
     ): Outcome<readonly InstanceRef[]> {
       const runs = await withNeighbours(
@@ -202,6 +215,7 @@ export function openDeeds(deps: DeedDeps) {
                 : undefined;
               const dag = latest?.dag ?? under.dag;
               const keys = planClear(dag, instances, options);
+              if (keys.length > 0 && (await clear.once?.(tx)) === false) return [];
               for (const key of keys)
                 touched.push({ run_id, task_id: key.task_id, map_index: key.map_index });
               if (clear.prevent_running_task && runningAmong(instances, keys)) {
@@ -285,6 +299,7 @@ export function openDeeds(deps: DeedDeps) {
         readonly run_id: string;
         readonly state: "queued" | "success" | "failed";
         readonly user: string;
+        readonly once?: Once;
       },
     ): Outcome<undefined> {
       const run = await findRun(tenant, mark.dag_id, mark.run_id);
@@ -295,6 +310,7 @@ export function openDeeds(deps: DeedDeps) {
           kind: "deed",
           why: `marked ${mark.state} by ${mark.user}`,
           async plan({ tx, dag }) {
+            if ((await mark.once?.(tx)) === false) return [];
             if (mark.state !== "queued")
               return [{ kind: "run_marked", state: mark.state, reason: "marked" }];
             const keys = planClear(dag, await loadInstances(tx, tenant, run), {
@@ -313,7 +329,12 @@ export function openDeeds(deps: DeedDeps) {
 
     async stopRun(
       tenant: TenantId,
-      stop: { readonly dag_id: string; readonly run_id: string; readonly user: string },
+      stop: {
+        readonly dag_id: string;
+        readonly run_id: string;
+        readonly user: string;
+        readonly once?: Once;
+      },
     ): Outcome<undefined> {
       const run = await findRun(tenant, stop.dag_id, stop.run_id);
       if (run === undefined) return bad(noRun(stop.dag_id, stop.run_id));
@@ -323,13 +344,10 @@ export function openDeeds(deps: DeedDeps) {
         {
           kind: "deed",
           why: `stopped by ${stop.user}`,
-          plan({ row }) {
+          async plan({ tx, row }) {
             before.state = row.facts.state;
-            return Promise.resolve(
-              isOpen(row.facts.state)
-                ? [{ kind: "run_marked", state: "failed", reason: "stopped" }]
-                : [],
-            );
+            if (!isOpen(row.facts.state) || (await stop.once?.(tx)) === false) return [];
+            return [{ kind: "run_marked", state: "failed", reason: "stopped" }];
           },
         },
       );
@@ -340,16 +358,30 @@ export function openDeeds(deps: DeedDeps) {
 
     async deleteRun(
       tenant: TenantId,
-      run: { readonly dag_id: string; readonly run_id: string; readonly user: string },
+      run: {
+        readonly dag_id: string;
+        readonly run_id: string;
+        readonly user: string;
+        readonly once?: Once;
+      },
     ): Outcome<undefined> {
-      const deleted = await store.tx(tenant, (tx) =>
-        deleteRuns(
-          tx,
-          tenant,
-          tx`dag_id = ${run.dag_id} and run_id = ${run.run_id} and state in ('success', 'failed', 'queued')`,
-        ),
-      );
-      if (deleted.length > 0) return good(undefined);
+      const deleted = await store
+        .tx(tenant, async (tx) => {
+          const gone = await deleteRuns(
+            tx,
+            tenant,
+            tx`dag_id = ${run.dag_id} and run_id = ${run.run_id} and state in ('success', 'failed', 'queued')`,
+          );
+          if (gone.length > 0 && (await run.once?.(tx)) === false) throw new NotAnyMore();
+          // Whoever looks at it, or at a list with it, learns that it is gone.
+          if (gone.length > 0) await addNotice(tx, tenant, "dag", run.dag_id);
+          return gone;
+        })
+        .catch((error: unknown) => {
+          if (error instanceof NotAnyMore) return undefined;
+          throw error;
+        });
+      if (deleted === undefined || deleted.length > 0) return good(undefined);
       return (await findRun(tenant, run.dag_id, run.run_id)) === undefined
         ? bad(noRun(run.dag_id, run.run_id))
         : bad({ kind: "exists", message: `The run ${run.run_id} is running; stop it first` });
@@ -436,6 +468,9 @@ export function openDeeds(deps: DeedDeps) {
     },
   };
 }
+
+/** What was done in this transaction is taken back: somebody else has done it, or it is no longer wanted. */
+class NotAnyMore extends Error {}
 
 const isOpen = (state: RunState): boolean => state === "running" || state === "queued";
 

@@ -1,5 +1,6 @@
 /** What must happen now and then, whoever is there: seal the audit log, forget what is old, say that we live. */
 import type { Logger } from "../../ops/telemetry/log.ts";
+import { forgetBulkDeeds } from "../store/bulk-deeds.ts";
 import { forgetChanges } from "../store/changes.ts";
 import { isAway, type Store } from "../store/open.ts";
 import { removeExpiredSignIns } from "../store/people.ts";
@@ -11,6 +12,7 @@ export type HouseKeeping = { stop(): Promise<void> };
 const beatEveryMs = 5_000;
 const tidyEveryMs = 60 * 60 * 1000;
 const changesKeptHours = 48;
+const bulkDeedsKeptDays = 30;
 
 export function keepHouse(deps: {
   readonly store: Store;
@@ -31,6 +33,7 @@ export function keepHouse(deps: {
     if (performance.now() - lastTidy < tidyEveryMs && lastTidy !== 0) return;
     lastTidy = performance.now();
     await store.system((tx) => forgetChanges(tx, changesKeptHours));
+    await store.system((tx) => forgetBulkDeeds(tx, bulkDeedsKeptDays));
     await store.system(removeExpiredSignIns);
   };
   const start = (): void => {

@@ -58,8 +58,8 @@ export async function currentCursor(tx: Tx): Promise<string> {
 export const forgetChanges = (tx: Tx, olderHours: number) => tx`
   delete from airlock.change where at < clock_timestamp() - make_interval(hours => ${olderHours})`;
 
-/** What changed beside runs: a repository's deploys, a DAG's pause, a tenant's connections, variables or pools. */
-export type NoticeKind = "deploy" | "dag" | "things";
+/** What changed beside runs: a repository's deploys, a DAG's pause, a tenant's connections, variables or pools, a deed on many runs. */
+export type NoticeKind = "deploy" | "dag" | "things" | "bulk";
 
 /** A row of the feed without a run: its `dag_id` is "" where it is about no DAG, its `to_state` says of what kind it is. */
 export const addNotice = (tx: Tx, tenant: TenantId, kind: NoticeKind, dagId = "") => tx`

@@ -64,13 +64,14 @@ export async function claimAttempt(
   attempt: AttemptId,
   worker: string,
   leaseSeconds: number,
+  host: string | null = null,
 ): Promise<Claimed | undefined> {
   const [row] = await store.once(
     tenant,
     (sql) => sql<(Omit<Claimed, "at"> & RunAtClaim & { ok: unknown })[]>`
     with a as (
       update airlock.attempt
-         set state = 'running', fence = fence + 1, worker = ${worker}, started_at = clock_timestamp(),
+         set state = 'running', fence = fence + 1, worker = ${worker}, host = ${host}, started_at = clock_timestamp(),
              first_started_at = coalesce(first_started_at, clock_timestamp()),
              lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
        where tenant = ${tenant} and attempt = ${attempt} and state = 'admitted'

@@ -100,3 +100,10 @@ export async function tenantsOf(tx: Tx, subjects: readonly string[]): Promise<re
      where subject in ${tx([...subjects])} order by tenant`;
   return rows.map((row) => row.tenant);
 }
+
+/** Tenants in which something is denied to somebody: everywhere else, who may all on the platform may all. System transaction. */
+export async function tenantsWithDenials(tx: Tx): Promise<readonly string[]> {
+  const rows = await tx<{ tenant: string }[]>`
+    select distinct tenant from airlock.grant_rule where effect = 'deny' and tenant <> '*'`;
+  return rows.map((row) => row.tenant);
+}

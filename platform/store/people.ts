@@ -138,6 +138,19 @@ export async function findSession(tx: Tx, hash: Buffer): Promise<PersonRow | und
   return person;
 }
 
+/** Which of these sessions are still open. Looking is no use of them: their idle clocks go on. */
+export async function openSessionsOf(
+  tx: Tx,
+  hashes: readonly Buffer[],
+): Promise<readonly Buffer[]> {
+  const rows = await tx<{ hash: Buffer }[]>`
+    select s.hash from airlock.session s join airlock.person p on p.name = s.person
+     where s.hash in (select decode(h, 'hex') from unnest(${hashes.map((hash) => hash.toString("hex"))}::text[]) h)
+       and p.state = 'active' and s.expires_at > clock_timestamp()
+       and s.seen_at > clock_timestamp() - make_interval(mins => ${sessionIdleMinutes})`;
+  return rows.map(({ hash }) => hash);
+}
+
 export async function closeSession(tx: Tx, hash: Buffer): Promise<void> {
   await tx`delete from airlock.session where hash = ${hash}`;
 }

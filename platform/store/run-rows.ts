@@ -200,6 +200,9 @@ export type EndedAttempt = Holder & {
   readonly outcome: string;
   readonly reason?: string | undefined;
   readonly exit_code?: number | undefined;
+  readonly signal?: string | undefined;
+  /** Which limit was hit. */
+  readonly limit?: string | undefined;
   readonly cpu_s: number;
   readonly peak_memory: number;
   readonly start_ms: number;
@@ -210,10 +213,11 @@ export const endAttempts = (tx: Tx, tenant: string, ended: readonly EndedAttempt
   with w as (
   update airlock.attempt a
      set state = 'ended', ended_at = clock_timestamp(), outcome = e.outcome, reason = e.reason, exit_code = e.exit_code,
+         signal = left(e.signal, 20), limit_hit = left(e."limit", 40),
          cpu_s = coalesce(a.cpu_s, 0) + e.cpu_s, peak_memory = greatest(a.peak_memory, e.peak_memory),
          start_ms = coalesce(a.start_ms, e.start_ms), log_bytes = e.log_bytes, lease_until = null
     from json_to_recordset(${JSON.stringify(ended)}::text::json)
-      as e(attempt uuid, fence int, worker uuid, outcome text, reason text, exit_code int, cpu_s real,
+      as e(attempt uuid, fence int, worker uuid, outcome text, reason text, exit_code int, signal text, "limit" text, cpu_s real,
            peak_memory bigint, start_ms real, log_bytes bigint)
    where a.tenant = ${tenant} and a.attempt = e.attempt and a.fence = e.fence and a.worker = e.worker and a.state = 'running'
   returning 1)
@@ -509,6 +513,8 @@ export const deleteXComsOf = (
 
 export type ContinuedAttempt = InstanceKey & {
   readonly attempt: AttemptId;
+  /** The one that ended before it, on the same worker. */
+  readonly after: AttemptId;
   readonly try_number: number;
   readonly queue: string;
   readonly worker: string;
@@ -523,10 +529,10 @@ export const insertContinued = (
   dagId: string,
   a: ContinuedAttempt,
 ) => tx`
-  insert into airlock.attempt (tenant, attempt, run, dag_id, task_id, map_index, try_number, state, fence, worker, queue,
+  insert into airlock.attempt (tenant, attempt, run, dag_id, task_id, map_index, try_number, state, fence, worker, host, queue,
          lease_until, first_started_at, started_at)
   values (${tenant}, ${a.attempt}, ${run}, ${dagId}, ${a.task_id}, ${a.map_index}, ${a.try_number}, 'running', 1, ${a.worker},
-          ${a.queue}, clock_timestamp() + make_interval(secs => ${a.lease_s}), clock_timestamp(), clock_timestamp())`;
+          (select p.host from airlock.attempt p where p.tenant = ${tenant} and p.attempt = ${a.after}), ${a.queue}, clock_timestamp() + make_interval(secs => ${a.lease_s}), clock_timestamp(), clock_timestamp())`;
 
 export const renamePermit = (
   tx: Tx,

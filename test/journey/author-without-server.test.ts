@@ -281,7 +281,11 @@ test("the packed package does the same in a repository of the author's own, type
     code: 0,
     stdout: expect.stringContaining("8 letters") as string,
   });
-  expect(existsSync(join(author, "node_modules", "airlock", "platform"))).toBe(false);
+  const inPackage = (...path: string[]) => join(author, "node_modules", "airlock", ...path);
+  expect(existsSync(inPackage("platform"))).toBe(false);
+  // The page comes built: there is nothing to build it with where it is installed.
+  expect(existsSync(inPackage("dist", "platform", "web", "dist", "index.html"))).toBe(true);
+  expect(existsSync(inPackage("node_modules", "vite"))).toBe(false);
 
   const tsc = join(checkout, "node_modules", "typescript", "bin", "tsc");
   const typed = (): string => {

@@ -455,6 +455,13 @@ function rememberingSources(calls: Calls): SourceDeeds {
         at: new Date("2026-01-01T00:00:00Z"),
         dag_ids: tenant === "acme" ? [dag] : [],
       })),
+    describeCommit: async (tenant) => ({
+      author: `${tenant} author`,
+      at: new Date("2026-01-01T00:00:00Z"),
+      subject: "<img onerror=alert(1)>",
+      url: "https://github.com/acme/pipelines.git",
+      folder: "etl",
+    }),
     readSource: async (tenant, file) => `# ${tenant} ${file.path}\n`,
   };
 }

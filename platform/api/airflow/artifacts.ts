@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { findArtifact, listArtifacts } from "../../store/read-artifacts.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
-import { pageOf, paging, whole } from "../fields.ts";
+import { flag, pageOf, paging, whole } from "../fields.ts";
 import { notFound } from "../problem.ts";
 import { json } from "../reply.ts";
 import { api } from "./base.ts";
@@ -61,7 +61,11 @@ export const artifactEndpoints: readonly Endpoint[] = [
       tag,
       summary: "One such file",
       policy: { deed: "xcom.read", on: "dag:{dag_id}" },
-      query: { map_index: whole(-1, 2_147_483_647).default(-1) },
+      query: {
+        map_index: whole(-1, 2_147_483_647).default(-1),
+        /** To be looked at in a frame without rights; only what a browser shows by itself. */
+        inline: flag.default(false),
+      },
       answers: { 200: undefined },
     },
     async (ask) => {
@@ -84,11 +88,15 @@ export const artifactEndpoints: readonly Endpoint[] = [
           "content-length": String(row.bytes),
           // Whatever it says it is: no script, no plug-in, no cookie of ours. A browser may show it in an empty frame.
           "content-security-policy":
-            "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-          "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(row.name.split("/").at(-1) ?? "file")}`,
+            "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
+          "content-disposition": `${ask.query.inline && isShown(row.content_type) ? "inline" : "attachment"}; filename*=UTF-8''${encodeURIComponent(row.name.split("/").at(-1) ?? "file")}`,
           "x-content-type-options": "nosniff",
         },
       });
     },
   ),
 ];
+
+/** Text, pictures, HTML: in the sandbox that the answer's own policy makes, none of it can do anything. */
+const isShown = (contentType: string): boolean =>
+  /^(?:text|image)\/|^application\/json\b/i.test(contentType);

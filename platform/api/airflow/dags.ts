@@ -12,6 +12,7 @@ import {
 } from "../../store/read-dags.ts";
 import { type Ask, type Endpoint, endpoint } from "../endpoint.ts";
 import { flag, many, manyTexts, orderOf, pageOf, paging, pattern, text, whole } from "../fields.ts";
+import { mustReadFile } from "../must-read-file.ts";
 import { badRequest, notFound } from "../problem.ts";
 import { json } from "../reply.ts";
 import { api } from "./base.ts";
@@ -302,18 +303,7 @@ export const dagEndpoints: readonly Endpoint[] = [
       const dagId = ask.params["dag_id"] ?? "";
       const version = await ask.tx((tx) => getVersion(tx, dagId, ask.query.version_number?.at(-1)));
       if (!version) throw noSuchDag(dagId);
-      // The file may hold other DAGs too; who may not read all of them may not read it.
-      const others = await ask.tx((tx) =>
-        listDags(tx, {
-          seen: all,
-          repository: version.repository,
-          order: [],
-          page: { limit: 10_000, offset: 0 },
-        }),
-      );
-      for (const other of others.rows)
-        if (other.path === version.path && !ask.may("code.read", `dag:${other.dag_id}`))
-          throw notFound();
+      await mustReadFile(ask, version);
       const content = await ask.deps.sources.readSource(ask.tenant, {
         repository: version.repository,
         commit: version.commit,

@@ -5,7 +5,6 @@ import {
   hasTask,
   listTaskInstances,
   listTries,
-  readWaitFacts,
   type TaskInstanceQuery,
   type TaskInstanceRow,
   type TryRow,
@@ -20,8 +19,8 @@ import { api } from "./base.ts";
 import { noSuchDag } from "./dags.ts";
 import { done } from "./deeds.ts";
 import { readInstances, showInstances } from "./read-instances.ts";
+import { readWhy, whyAnswer, whyInstance } from "./read-why.ts";
 import { bodyOrder, bodyPage, bodyRanges, masked, rangesOf, runOf, runRanges } from "./runs.ts";
-import { sayWhy } from "./say-why.ts";
 import * as shapes from "./shapes.ts";
 import { nameOf, specOf } from "./specs.ts";
 import { toTry } from "./to-airflow.ts";
@@ -206,7 +205,7 @@ export const taskInstanceEndpoints: readonly Endpoint[] = [
       },
       async (ask) => {
         const row = await instanceOf(ask, index === "" ? ask.query.map_index : pathIndex(ask));
-        const why = await whyOf(ask, row);
+        const why = await readWhy(ask, row);
         return json(200, {
           dependencies: why.waits ? [{ name: why.name, reason: why.sentence }] : [],
         });
@@ -220,11 +219,11 @@ export const taskInstanceEndpoints: readonly Endpoint[] = [
         summary: "Why an instance is where it is, in one sentence (beyond Airflow's API)",
         policy: { deed: "run.read", on: "dag:{dag_id}" } as const,
         query: { map_index: mapIndex },
-        answers: { 200: z.object({ state: z.string().nullable(), why: z.string() }) },
+        answers: { 200: whyAnswer },
       },
       async (ask) => {
         const row = await instanceOf(ask, index === "" ? ask.query.map_index : pathIndex(ask));
-        return json(200, { state: row.state, why: (await whyOf(ask, row)).sentence });
+        return json(200, await whyInstance(ask, row));
       },
     ),
     endpoint(
@@ -448,42 +447,6 @@ const present = (row: TaskInstanceRow): TryRow => ({
   cpu_s: null,
   peak_memory: null,
 });
-
-async function whyOf(
-  ask: Ask<unknown, unknown>,
-  row: TaskInstanceRow,
-): Promise<ReturnType<typeof sayWhy>> {
-  const [facts, siblings, spec] = await ask.tx(async (tx) =>
-    Promise.all([
-      readWaitFacts(tx, {
-        run: row.run,
-        taskId: row.task_id,
-        mapIndex: row.map_index,
-        dagId: row.dag_id,
-        pool: row.pool,
-      }),
-      listTaskInstances(tx, {
-        seen: { allow: { kind: "all" }, deny: { kind: "some", ids: [], ranges: [] } },
-        dagId: row.dag_id,
-        runId: row.run_id,
-        order: [],
-        page: { limit: 10_000, offset: 0 },
-      }),
-      specOf(tx, row),
-    ]),
-  );
-  const upstream = new Set(
-    (spec?.tasks ?? [])
-      .filter((task) => task.downstream.some((id) => id === row.task_id))
-      .map((task) => String(task.task_id)),
-  );
-  return sayWhy(
-    row,
-    facts,
-    siblings.rows.filter((other) => upstream.has(other.task_id)),
-    spec?.tasks.find((task) => task.task_id === row.task_id)?.trigger_rule,
-  );
-}
 
 async function patchReply(
   ask: Ask<

@@ -1,6 +1,7 @@
 import type { Endpoint } from "../endpoint.ts";
 import { capacityEndpoints } from "./capacity.ts";
 import { dagIndexEndpoints } from "./dag-index.ts";
+import { deedPreviewEndpoints } from "./deed-previews.ts";
 import { deploysEndpoints } from "./deploys.ts";
 import { graphEndpoints } from "./graph.ts";
 import { gridEndpoints } from "./grid.ts";
@@ -21,6 +22,7 @@ export const uiEndpoints = (): readonly Endpoint[] => [
   ...nowEndpoints,
   ...runsExplorerEndpoints,
   ...triggerFormEndpoints,
+  ...deedPreviewEndpoints,
   ...gridEndpoints,
   ...graphEndpoints,
   ...trendsEndpoints,

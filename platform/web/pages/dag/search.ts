@@ -3,6 +3,18 @@ import { readSearch } from "../../frame/read-search.ts";
 import { graphSearch } from "./graph-search.ts";
 
 export const search = readSearch({
-  tab: ["grid", "graph", "trends", "code", "details", "deploys"],
   ...graphSearch,
+  tab: ["grid", "graph", "trends", "code", "details", "deploys"],
+  // grid: what is docked, and what is shown
+  run: "text",
+  task: "text",
+  by: ["duration", "wait"],
+  n: "number",
+  before: "text",
+  q: "text",
+  fold: "text",
+  runType: ["scheduled", "manual", "backfill", "asset_triggered"],
+  runState: ["queued", "running", "success", "failed"],
+  // trends
+  days: "number",
 });
