@@ -299,3 +299,18 @@ test("an artifact opens inline only as what a browser shows, and always without 
   expect((await get("gil", at("page.html", "?inline=true"))).status).toBe(404);
   expect((await get("eve", at("page.html", "?inline=true"))).status).toBe(404);
 });
+
+test("a failed run names what failed, and with one culprit its reason", async () => {
+  const { owner } = stage.database;
+  await owner`
+    update airlock.dag_run set state = 'failed', reason = 'task_failure'
+     where tenant = 'acme' and dag_id = 'fin-x' and run_id = 'r1'`;
+  await owner`
+    update airlock.task_instance i set state = 'failed', reason = 'ValueError: off' from airlock.dag_run r
+     where i.tenant = 'acme' and r.tenant = 'acme' and r.run = i.run and r.dag_id = 'fin-x' and r.run_id = 'r1' and i.task_id = 'extract'`;
+  expect((await get("ann", `${run("acme", "fin-x")}/why`)).body).toMatchObject({
+    why: "It failed, because extract failed: ValueError: off.",
+    waits: false,
+    blocked_by: [{ kind: "instance", task_id: "extract", state: "failed" }],
+  });
+});

@@ -104,7 +104,8 @@ function lookAtNumber(check: Check, at: At, value: number, path: Path): void {
 function lookAtText(check: Check, at: At, value: string, path: Path): void {
   const min = at("minLength");
   const max = at("maxLength");
-  const length = [...value].length;
+  // Characters as the schema counts them: code points.
+  const length = Array.from(value).length;
   if (typeof min === "number" && length < min)
     say(check, path, min === 1 ? "must not be empty" : `must have at least ${min} characters`);
   if (typeof max === "number" && length > max)

@@ -67,7 +67,7 @@ export function unpackRuns(strip: RunStrip): readonly StripRun[] {
   const ids = strip.ids.split(" ");
   let id = "";
   let at = 0;
-  return [...strip.states].map((letter, i) => {
+  return strip.states.split("").map((letter, i) => {
     const [, head = "0", tail = "0", middle = ""] =
       /^(\d+)\.(\d+)\.(.*)$/s.exec(ids[i] ?? "") ?? [];
     id = id.slice(0, Number(head)) + middle + (tail === "0" ? "" : id.slice(-Number(tail)));

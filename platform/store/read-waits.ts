@@ -155,6 +155,14 @@ export async function readRunWait(tx: Tx, run: string): Promise<RunWait | undefi
   return row;
 }
 
+/** What failed by itself in a run, the first that ended first. */
+export const listFailed = (tx: Tx, run: string) => tx<
+  (UpstreamInstance & { readonly reason: string | null })[]
+>`
+  select task_id, map_index, state, reason from airlock.task_instance
+   where tenant = airlock.current_tenant() and run = ${run} and state = 'failed'
+   order by ended_at, task_id, map_index limit 1000`;
+
 /** The runs that take up a DAG's `max_active_runs`, oldest first. */
 export const listRunning = (tx: Tx, dagId: string) => tx<
   { readonly run_id: string; readonly state: RunState }[]

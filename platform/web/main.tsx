@@ -8,6 +8,11 @@ import "./theme.css";
 
 giveNonce();
 followTheme();
+// Modal dialogs lock the page's scrolling by a style element of their own, which our policy wants a nonce on; the
+// library that makes it reads the nonce from here.
+Object.assign(globalThis, {
+  __webpack_nonce__: document.querySelector<HTMLElement>("script[nonce]")?.nonce,
+});
 const place = document.getElementById("page");
 if (place === null) throw new Error("the document has no place for the page");
 createRoot(place).render(

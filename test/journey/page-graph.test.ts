@@ -48,6 +48,10 @@ describe.skipIf(noChromium)("a DAG's graph and code", () => {
   let house: House;
   let clone: Clone;
   let visitor: Visitor;
+  const pushLive = async (message: string): Promise<void> => {
+    const { stderr } = await clone.push(message);
+    if (!stderr.includes("live in")) throw new Error(stderr);
+  };
   beforeAll(async () => {
     house = await openHouse();
     await house.must("tenants", "create", "acme");
@@ -56,19 +60,19 @@ describe.skipIf(noChromium)("a DAG's graph and code", () => {
     mkdirSync(join(clone.folder, "dags"));
     const file = join(clone.folder, "dags/shapes.py");
     writeFileSync(file, shapes("old_report", 1));
-    expect((await clone.push("Shapes, at first")).stderr).toMatch(/live in/);
+    await pushLive("Shapes, at first");
     await house.must("trigger", "acme/shapes", "--run-id", "first", "--wait");
     writeFileSync(file, shapes("fresh_report", 3));
-    expect((await clone.push("A fresh report <img onerror=alert(1)>")).stderr).toMatch(/live in/);
+    await pushLive("A fresh report <img onerror=alert(1)>");
     visitor = await openVisitor({
       url: house.url,
       as: { name: "admin", password: house.password },
     });
   }, 240_000);
   afterAll(async () => {
-    await visitor?.close();
+    await visitor.close();
     await closeBrowser();
-    await house?.remove();
+    await house.remove();
   });
 
   const node = (name: string | RegExp) =>
@@ -84,6 +88,7 @@ describe.skipIf(noChromium)("a DAG's graph and code", () => {
     await house.must("trigger", "acme/shapes", "--run-id", "second", "--wait");
     await node(/^fresh_report.*success/).waitFor();
     await node(/^each.*× 3 · 3 success/).waitFor();
+    expect(await page.getByText(/The run ran version/).count()).toBe(0);
   }, 60_000);
 
   test("a group folds and unfolds, and what led to its tasks leads to it", async () => {
@@ -147,6 +152,7 @@ describe.skipIf(noChromium)("a DAG's graph and code", () => {
     await node(/^clean\.repair.*changed/).waitFor();
     const changes = page.getByRole("list", { name: "Changes" });
     await changes.getByText("retries: 1 → 3").waitFor();
+    expect(await node(/^extract.*(added|removed|changed)/).count()).toBe(0);
     await page.getByRole("button", { name: "As a list" }).click();
     await page.getByRole("grid", { name: "Tasks" }).getByText("removed").waitFor();
     await page.goto("/t/acme/dags/shapes?tab=graph&against=77");

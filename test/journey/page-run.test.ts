@@ -290,7 +290,7 @@ describe.skipIf(noChromium)("a run's screen", () => {
       const frame = page.locator("iframe");
       expect(await frame.getAttribute("sandbox")).toBe("");
       await eventually(async () => {
-        const shown = await (await frame.elementHandle())?.contentFrame();
+        const shown = await (await frame.elementHandle()).contentFrame();
         return shown?.url().includes(name) === true ? true : undefined;
       });
       const title = await page.title();

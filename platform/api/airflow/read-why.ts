@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { RunRow, TaskInstanceRow } from "../../store/read-runs.ts";
 import {
   countWorkers,
+  listFailed,
   listHolders,
   listInstancesOf,
   listRunning,
@@ -75,11 +76,14 @@ export async function whyInstance(
 }
 
 export async function whyRun(ask: Ask<unknown, unknown>, row: RunRow): Promise<WhyAnswer> {
-  const facts = await ask.tx((tx) => readRunWait(tx, row.run));
+  const { facts, failed } = await ask.tx(async (tx) => ({
+    facts: await readRunWait(tx, row.run),
+    failed: row.state === "failed" ? await listFailed(tx, row.run) : [],
+  }));
   const why =
     facts === undefined
       ? { name: "State", sentence: "It is no longer there.", waits: false, by: noBinding }
-      : sayWhyRun(row, facts);
+      : sayWhyRun(row, facts, failed);
   return { state: row.state, ...(await withBlockers(ask, why, row)) };
 }
 const noBinding = { kind: "nothing" } as const;

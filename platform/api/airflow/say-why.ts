@@ -205,14 +205,29 @@ function beforeClaim({ queue }: Instance, workers: QueueWorkers | undefined): Wh
 }
 
 /** Of a run as a whole. */
-export function sayWhyRun({ reason }: { readonly reason: string | null }, facts: RunWait): Why {
+export function sayWhyRun(
+  { reason }: { readonly reason: string | null },
+  facts: RunWait,
+  /** Of a failed run: what failed by itself. */
+  failed: readonly (UpstreamInstance & { readonly reason: string | null })[],
+): Why {
   switch (facts.state) {
     case "running":
       return is("It runs.");
     case "success":
       return is("It succeeded.");
-    case "failed":
-      return is(`It failed${because(reason)}.`);
+    case "failed": {
+      const [first] = failed;
+      if (reason === "timed_out") return is("It failed: it took longer than its DAG allows a run.");
+      if (reason === "all_tasks_deadlocked")
+        return is("It failed: what was left of it could never have started.");
+      return first === undefined
+        ? is(`It failed${because(reason)}.`)
+        : is(
+            `It failed, because ${names(failed)} failed${failed.length === 1 ? because(first.reason) : ""}.`,
+            { kind: "instances", instances: failed },
+          );
+    }
     case "queued":
       break;
   }

@@ -412,17 +412,22 @@ function readCursor(raw: string): { atUs: string; run: string } {
 
 const iso = (at: Date | null): string | null => at?.toISOString() ?? null;
 
-const toRun = ({
-  at_us: _,
-  triggering_user: user,
-  ...row
-}: ExploredRun): ExploredRuns["runs"][number] => ({
-  ...row,
-  user,
+const toRun = (row: ExploredRun): ExploredRuns["runs"][number] => ({
+  run: row.run,
+  dag_id: row.dag_id,
+  run_id: row.run_id,
+  run_type: row.run_type,
+  state: row.state,
   run_after: row.run_after.toISOString(),
   logical_date: iso(row.logical_date),
   started_at: iso(row.started_at),
   ended_at: iso(row.ended_at),
+  version: row.version,
+  commit: row.commit,
+  triggered_by: row.triggered_by,
+  user: row.triggering_user,
+  note: row.note,
+  reason: row.reason,
 });
 
 const toBulkDeed = (row: BulkDeedProgress): BulkDeed => ({
@@ -449,7 +454,9 @@ function touchedOf(
     case "stop":
     case "mark_failed":
       return row.unfinished;
-    default:
+    case "clear":
+    case "mark_success":
+    case "delete":
       return row.instances;
   }
 }

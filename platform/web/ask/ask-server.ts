@@ -36,7 +36,11 @@ export async function askRaw(path: string, send: Send = {}): Promise<Response> {
       ...(send.signal === undefined ? {} : { signal: send.signal }),
       ...(send.body === undefined
         ? {}
-        : { headers: { "content-type": "application/json" }, body: JSON.stringify(send.body) }),
+        : {
+            // The second one: a run says that it was started from the page.
+            headers: { "content-type": "application/json", "x-airlock-client": "ui" },
+            body: JSON.stringify(send.body),
+          }),
     });
   } catch (error) {
     if (send.signal?.aborted === true) throw error;

@@ -6,8 +6,8 @@ export type Token = { readonly text: string; readonly color?: string | undefined
 export type Piece = Token & { readonly changed: boolean };
 
 export function languageOf(path: string): Language | undefined {
-  const [, end] = /\.(\w+)$/.exec(path) ?? [];
-  switch (end?.toLowerCase()) {
+  const [, end = ""] = /\.(\w+)$/.exec(path) ?? [];
+  switch (end.toLowerCase()) {
     case "py":
     case "pyi":
       return "python";

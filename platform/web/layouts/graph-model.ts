@@ -52,8 +52,11 @@ export const idOfNode = (node: string): string => node.slice(2);
 export function groupsAround(model: Model, group: string | null): readonly string[] {
   const parents = new Map(model.groups.map(({ id, parent }) => [id, parent]));
   const around: string[] = [];
-  for (let at = group; at !== null && parents.has(at) && !around.includes(at); )
-    around.push(at), (at = parents.get(at) ?? null);
+  let at = group;
+  while (at !== null && parents.has(at) && !around.includes(at)) {
+    around.push(at);
+    at = parents.get(at) ?? null;
+  }
   return around;
 }
 

@@ -12,6 +12,7 @@ import {
   useRef,
   useState,
 } from "react";
+import { flushSync } from "react-dom";
 import {
   type Field,
   heightOf,
@@ -101,7 +102,11 @@ export function LogRows({
       ? topMax(now.field)
       : walked(now.field.rows, -now.field.viewport, now.field, now.linesOf);
   };
-  const moveTo = (top: number): void => setPlace({ top, scroll: scrollAt(top, fieldNow()) });
+  const moveTo = (top: number): void => {
+    const next = { top, scroll: scrollAt(top, fieldNow()) };
+    // At once: asked for while the address changes, it would wait for that to be drawn.
+    queueMicrotask(() => flushSync(() => setPlace(next)));
+  };
   const byPerson = (next: Place): void => {
     setPlace(next);
     onScrolled(next.top >= endOf() - 0.5);

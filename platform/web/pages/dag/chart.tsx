@@ -20,7 +20,12 @@ export function Chart({
   lines,
   marks = [],
   unit = "seconds",
+  from,
+  to,
 }: {
+  /** What the chart covers, whether or not there is a value: seconds since the epoch. */
+  readonly from: number;
+  readonly to: number;
   readonly label: string;
   /** Seconds since the epoch. */
   readonly at: readonly number[];
@@ -40,7 +45,7 @@ export function Chart({
     return () => watch.disconnect();
   }, []);
   // What is drawn, as one text: an answer that says the same again draws nothing anew.
-  const said = JSON.stringify([at, lines, marks]);
+  const said = JSON.stringify([at, lines, marks, from, to]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: `said` stands for at, lines and marks; the theme changes what the colours are
   useEffect(() => {
     const here = box.current;
@@ -63,7 +68,10 @@ export function Chart({
         width,
         height,
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
-        scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
+        scales: {
+          x: { range: () => [from, to] },
+          y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
+        },
         axes: [axis, { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => text(tick)) }],
         series: [
           {
@@ -83,7 +91,9 @@ export function Chart({
                 ? {
                     fill: `color-mix(in srgb, ${colour} 70%, transparent)`,
                     width: 0,
-                    paths: uPlot.paths.bars?.({ size: [0.7, 24] }) ?? null,
+                    ...(uPlot.paths.bars === undefined
+                      ? {}
+                      : { paths: uPlot.paths.bars({ size: [0.7, 24] }) }),
                   }
                 : {}),
               // A step without a run must not cut the line in two.

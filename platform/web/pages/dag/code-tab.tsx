@@ -141,7 +141,7 @@ export default function CodeTab({
                 path`/t/${tenant}/api/v2/dagSources/${dag}` +
                 query({ version_number: shown?.version }),
             }}
-            {...(shown?.content == null
+            {...(shown === undefined || shown.content === null
               ? {}
               : { more: [{ text: "The file's text", value: shown.content }] })}
           />

@@ -13,6 +13,7 @@ import { countText } from "../../parts/durations.ts";
 import { Input, Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading } from "../../parts/panels.tsx";
 import { askGrid, askRun, type Grid, type GridQuery, gridPath } from "./ask-grid.ts";
+import { changed, type SearchChange } from "./change-search.ts";
 import { GridCanvas } from "./grid-canvas.tsx";
 import { GridDock } from "./grid-dock.tsx";
 import { GridLegend } from "./grid-legend.tsx";
@@ -30,8 +31,8 @@ export default function GridTab({
 }) {
   const search = useSearch({ from: "/t/$tenant/dags/$dag" });
   const navigate = useNavigate({ from: "/t/$tenant/dags/$dag" });
-  const set = (next: Partial<typeof search>): void =>
-    void navigate({ search: (old) => ({ ...old, ...next }), replace: true });
+  const set = (next: SearchChange<typeof search>): void =>
+    void navigate({ search: (old) => changed(old, next), replace: true });
   const by: By = search.by ?? "state";
   const limit = counts.find((count) => count === search.n) ?? 25;
   const asked: GridQuery = {

@@ -9,6 +9,7 @@ import { countText } from "../../parts/durations.ts";
 import { Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading, Panel } from "../../parts/panels.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { changed } from "./change-search.ts";
 import { Chart, type Line } from "./chart.tsx";
 
 const spans = [1, 7, 30, 90, 365] as const;
@@ -48,6 +49,9 @@ export default function TrendsTab({
     at: Date.parse(deploy.at) / 1000,
     text: `${deploy.commit.slice(0, 8)} (version ${String(deploy.version)})`,
   }));
+  // One step more than the last: what it stands for reaches to its end.
+  const from = Date.parse(data.since) / 1000;
+  const span = { from, to: Math.max(from + days * 86_400, at.at(-1) ?? 0) + data.step_seconds };
   const line = (
     name: string,
     field:
@@ -93,10 +97,8 @@ export default function TrendsTab({
           value={String(days)}
           onChange={({ target }) =>
             void navigate({
-              search: (old) => ({
-                ...old,
-                days: target.value === "30" ? undefined : Number(target.value),
-              }),
+              search: (old) =>
+                changed(old, { days: target.value === "30" ? undefined : Number(target.value) }),
               replace: true,
             })
           }
@@ -132,7 +134,7 @@ export default function TrendsTab({
                   {"none" in rest ? rest.none : "Nothing to draw yet."}
                 </p>
               ) : (
-                <Chart label={title} at={at} lines={lines} marks={marks} />
+                <Chart label={title} at={at} lines={lines} marks={marks} {...span} />
               )}
             </Panel>
           ))}
@@ -156,6 +158,7 @@ export default function TrendsTab({
                 },
               ]}
               marks={marks}
+              {...span}
             />
           </Panel>
         </div>

@@ -134,7 +134,11 @@ function Run({
   const search = useSearch({ from: "/t/$tenant/dags/$dag/runs/$run" });
   const navigate = useNavigate({ from: "/t/$tenant/dags/$dag/runs/$run" });
   const set: Set_ = (change) =>
-    void navigate({ search: (old) => ({ ...old, ...change }) as Search, replace: true });
+    void navigate({
+      search: (old) => ({ ...old, ...change }) as Search,
+      replace: true,
+      resetScroll: false,
+    });
   const may = useMay(tenant);
   const { run } = data;
   const isOpen = run.state === "running" || run.state === "queued";

@@ -65,7 +65,7 @@ export function Details({
           {map >= 0 && " All of its mapped instances run."}
         </p>
       </Panel>
-      {data.task?.doc_md != null && (
+      {data.task !== null && data.task.doc_md !== null && (
         <Panel title="About the task" className="xl:col-span-2">
           <div className="px-3 py-2">
             <Suspense fallback={<p className="text-muted">…</p>}>

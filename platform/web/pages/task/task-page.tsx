@@ -106,7 +106,11 @@ function Task({
   const search = useSearch({ from });
   const navigate = useNavigate({ from });
   const set = (change: Change): void =>
-    void navigate({ search: (old) => ({ ...old, ...change }) as Search, replace: true });
+    void navigate({
+      search: (old) => ({ ...old, ...change }) as Search,
+      replace: true,
+      resetScroll: false,
+    });
   const may = useMay(tenant);
   const [dialog, setDialog] = useState<"clear" | "mark">();
   const goTo = (other: TaskScreen["previous"]): void => {

@@ -241,7 +241,7 @@ function toEdges(shown: Shown, critical: ReadonlySet<string>): Edge[] {
       source: from,
       target: to,
       zIndex: 1,
-      ...(count > 1 ? { label: `${String(count)} edges` } : {}),
+      ...(count > 1 ? { label: `× ${String(count)}` } : {}),
       labelStyle: { fill: "var(--text)", fontSize: 11 },
       labelBgStyle: { fill: "var(--surface)" },
       style: {
@@ -300,7 +300,7 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
           event.preventDefault();
           onFold(id);
         }}
-        className={`relative flex h-full w-full items-center gap-2 overflow-visible rounded-md border px-2 text-left text-text ${look.border} ${critical === undefined ? "" : "ring-2 ring-accent ring-offset-1 ring-offset-surface"} ${selected === id ? "bg-accent-soft" : "bg-raised"} ${isFolded || facts.mapped ? "shadow-[3px_3px_0_0_var(--line-strong)]" : ""}`}
+        className={`relative flex h-full w-full items-center gap-2 overflow-visible rounded-md border pl-2 text-left text-text ${isFolded ? "pr-9" : "pr-2"} ${look.border} ${critical === undefined ? "" : "ring-2 ring-accent ring-offset-1 ring-offset-surface"} ${selected === id ? "bg-accent-soft" : "bg-raised"} ${isFolded || facts.mapped ? "shadow-[3px_3px_0_0_var(--line-strong)]" : ""}`}
       >
         {states !== undefined && (
           <span aria-hidden className="flex">
@@ -334,6 +334,19 @@ function TaskNode({ id, data: { facts }, sourcePosition, targetPosition }: NodeP
           </span>
         )}
       </button>
+      {isFolded && (
+        <button
+          type="button"
+          // By keys Space on the node does the same.
+          tabIndex={-1}
+          aria-label={`Unfold group ${name}`}
+          title="Unfold"
+          onClick={() => onFold(id)}
+          className="absolute top-1/2 right-1.5 flex size-6 -translate-y-1/2 items-center justify-center rounded border border-line bg-sunken text-muted hover:text-text"
+        >
+          ▸
+        </button>
+      )}
       <Handle type="source" position={sourcePosition ?? Position.Right} className="opacity-0" />
     </>
   );
