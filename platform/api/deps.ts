@@ -25,6 +25,8 @@ export type ApiDeps = {
     fromByte: number,
   ) => Promise<{ readonly text: string; readonly next: number | undefined }>;
   readonly health: () => Promise<HealthFacts>;
+  /** Whether a tenant's tasks could reach an address, tried from inside its sandbox. */
+  readonly tryToReach: (tenant: TenantId, target: ReachTarget) => Promise<ReachAnswer>;
   readonly version: string;
   /** AIRLOCK_PUBLIC_URL: decides the cookie's `Secure`, and which Origin is ours. */
   readonly publicUrl: string;
@@ -49,6 +51,25 @@ export type HealthFacts = {
   readonly triggerer_heartbeat: Date | null;
   /** What works less well than it could on this machine (no cgroups …), one sentence each. */
   readonly warnings: readonly string[];
+};
+
+export type ReachTarget = { readonly host: string; readonly port: number; readonly tls: boolean };
+
+export type ReachAnswer = {
+  readonly outcome:
+    | "reached"
+    | "reached_tls"
+    | "not_allowed"
+    | "no_name"
+    | "refused"
+    | "timeout"
+    | "unreachable"
+    | "tls"
+    | "closed"
+    | "no_sandbox";
+  /** The system's or TLS' word for it. */
+  readonly code?: string;
+  readonly ms: number;
 };
 
 // ---- runs: the door

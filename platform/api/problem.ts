@@ -29,5 +29,7 @@ export const notSignedIn = (): HttpProblem =>
 export const forbidden = (detail = "Forbidden"): HttpProblem => new HttpProblem(403, detail);
 export const notFound = (detail = "Not Found"): HttpProblem => new HttpProblem(404, detail);
 export const conflict = (detail: string): HttpProblem => new HttpProblem(409, detail);
+export const tooMany = (detail: string, retryAfterSeconds: number): HttpProblem =>
+  new HttpProblem(429, detail, { "retry-after": String(retryAfterSeconds) });
 export const invalid = (field: string, message: string, where = "body"): HttpProblem =>
   new HttpProblem(422, [{ loc: [where, ...field.split(".")], msg: message, type: "value_error" }]);

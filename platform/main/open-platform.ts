@@ -17,6 +17,7 @@ import { defaultLimits } from "../../tenants/registry/limits.ts";
 import { openSandbox, type Sandbox } from "../../tenants/sandbox/open-sandbox.ts";
 import type { GitCredentials } from "../../tenants/source/credentials.ts";
 import { type OpenGuests, openGuests } from "../../tenants/supervisor/open-guests.ts";
+import { probeTarget } from "../../tenants/supervisor/probe-target.ts";
 import { answerPush } from "../../tenants/sync/answer-push.ts";
 import { ensureBundle } from "../../tenants/sync/ensure-bundle.ts";
 import { receiveWebhook } from "../../tenants/sync/receive-webhook.ts";
@@ -390,6 +391,11 @@ async function openParts(
     },
     readArchivedLog: () => Promise.resolve({ text: "", next: undefined }),
     health: () => readHealth(store, warnings),
+    async tryToReach(tenant, target) {
+      const row = await store.tx(tenant, (tx) => getTenant(tx, tenant));
+      if (row === undefined) return { outcome: "no_sandbox", ms: 0 };
+      return probeTarget(target, { uid: row.uid, egress: row.egress }, { sandbox });
+    },
     version,
     publicUrl: settings.publicUrl ?? `http://localhost:${settings.port}`,
     onSurprise: (error, where) =>

@@ -145,16 +145,19 @@ export const readUsage = (
   tx: Tx,
   query: { readonly dags: SeenIds; readonly zone: string; readonly days: number },
 ): Promise<readonly UsageRow[]> => tx<UsageRow[]>`
-  select to_char(ended_at at time zone ${query.zone}, 'YYYY-MM-DD') as day, dag_id, count(*)::int as tries,
-         (count(*) filter (where cpu_s is null or peak_memory is null))::int as unmeasured,
-         coalesce(sum(extract(epoch from ended_at - started_at)), 0)::float8 as run_s,
-         coalesce(sum(cpu_s), 0)::float8 as cpu_s,
-         coalesce(sum(peak_memory::float8 / 1e9 * extract(epoch from ended_at - started_at)), 0)::float8 as gb_s
-    from airlock.attempt
-   where tenant = airlock.current_tenant() and state = 'ended'
-     and ended_at >= (date_trunc('day', now() at time zone ${query.zone}) - make_interval(days => ${query.days - 1})) at time zone ${query.zone}
-     and ${seenIn(tx, tx`dag_id`, query.dags)}
-   group by 1, 2 order by 1 desc, 6 desc limit 20000`;
+  select to_char(day, 'YYYY-MM-DD') as day, dag_id, tries, unmeasured, run_s, cpu_s, gb_s
+    from (
+      select (ended_at at time zone ${query.zone})::date as day, dag_id, count(*)::int as tries,
+             (count(*) filter (where cpu_s is null or peak_memory is null))::int as unmeasured,
+             coalesce(sum(extract(epoch from ended_at - started_at)::float8), 0) as run_s,
+             coalesce(sum(cpu_s), 0)::float8 as cpu_s,
+             coalesce(sum(peak_memory::float8 / 1e9 * extract(epoch from ended_at - started_at)::float8), 0) as gb_s
+        from airlock.attempt
+       where tenant = airlock.current_tenant() and state = 'ended'
+         and ended_at >= (date_trunc('day', now() at time zone ${query.zone}) - make_interval(days => ${query.days - 1})) at time zone ${query.zone}
+         and ${seenIn(tx, tx`dag_id`, query.dags)}
+       group by 1, 2) sums
+   order by sums.day desc, cpu_s desc limit 20000`;
 
 export type WorkerFacts = {
   readonly worker: string;

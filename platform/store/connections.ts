@@ -1,3 +1,4 @@
+import { noteThings } from "./changes.ts";
 import {
   type Listed,
   matches,
@@ -71,6 +72,7 @@ export async function addConnection(tx: Tx, row: ConnectionRow): Promise<boolean
     values (airlock.current_tenant(), ${row.conn_id}, ${row.conn_type}, ${row.description}, ${row.host},
             ${row.schema}, ${row.login}, ${row.port}, ${row.sealed})
     on conflict do nothing returning conn_id`;
+  if (added.length > 0) await noteThings(tx);
   return added.length > 0;
 }
 
@@ -82,6 +84,7 @@ export async function changeConnection(tx: Tx, row: ConnectionRow): Promise<bool
            schema = ${row.schema}, login = ${row.login}, port = ${row.port}, sealed = ${row.sealed},
            updated_at = clock_timestamp()
      where tenant = airlock.current_tenant() and conn_id = ${row.conn_id} returning conn_id`;
+  if (changed.length > 0) await noteThings(tx);
   return changed.length > 0;
 }
 
@@ -89,5 +92,6 @@ export async function removeConnection(tx: Tx, connId: string): Promise<boolean>
   const removed = await tx`
     delete from airlock.connection
      where tenant = airlock.current_tenant() and conn_id = ${connId} returning conn_id`;
+  if (removed.length > 0) await noteThings(tx);
   return removed.length > 0;
 }

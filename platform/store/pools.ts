@@ -1,3 +1,4 @@
+import { noteThings } from "./changes.ts";
 import {
   type Listed,
   matches,
@@ -77,6 +78,7 @@ export async function addPool(
     insert into airlock.pool (tenant, pool, slots, description, include_deferred)
     values (airlock.current_tenant(), ${row.name}, ${row.slots}, ${row.description}, ${row.include_deferred})
     on conflict do nothing returning pool`;
+  if (added.length > 0) await noteThings(tx);
   return added.length > 0;
 }
 
@@ -88,11 +90,13 @@ export async function changePool(tx: Tx, name: string, change: PoolChange): Prom
            description = case when ${change.description !== undefined} then ${change.description ?? null} else description end,
            include_deferred = coalesce(${change.include_deferred ?? null}::boolean, include_deferred)
      where tenant = airlock.current_tenant() and pool = ${name} returning pool`;
+  if (changed.length > 0) await noteThings(tx);
   return changed.length > 0;
 }
 
 export async function removePool(tx: Tx, name: string): Promise<boolean> {
   const removed = await tx`
     delete from airlock.pool where tenant = airlock.current_tenant() and pool = ${name} returning pool`;
+  if (removed.length > 0) await noteThings(tx);
   return removed.length > 0;
 }

@@ -1,3 +1,4 @@
+import { noteThings } from "./changes.ts";
 import {
   type Listed,
   matches,
@@ -49,6 +50,7 @@ export async function addVariable(tx: Tx, row: VariableRow): Promise<boolean> {
     insert into airlock.variable (tenant, key, sealed, description)
     values (airlock.current_tenant(), ${row.key}, ${row.sealed}, ${row.description})
     on conflict do nothing returning key`;
+  if (added.length > 0) await noteThings(tx);
   return added.length > 0;
 }
 
@@ -58,6 +60,7 @@ export async function changeVariable(tx: Tx, row: VariableRow): Promise<boolean>
     update airlock.variable
        set sealed = ${row.sealed}, description = ${row.description}, updated_at = clock_timestamp()
      where tenant = airlock.current_tenant() and key = ${row.key} returning key`;
+  if (changed.length > 0) await noteThings(tx);
   return changed.length > 0;
 }
 
@@ -72,11 +75,13 @@ export async function putVariable(
     on conflict (tenant, key) do update
       set sealed = excluded.sealed, updated_at = clock_timestamp(),
           description = coalesce(excluded.description, airlock.variable.description)`;
+  await noteThings(tx);
 }
 
 export async function removeVariable(tx: Tx, key: string): Promise<boolean> {
   const removed = await tx`
     delete from airlock.variable
      where tenant = airlock.current_tenant() and key = ${key} returning key`;
+  if (removed.length > 0) await noteThings(tx);
   return removed.length > 0;
 }

@@ -25,7 +25,10 @@ describe.each<Driver>(["bubblewrap", "namespaces", "plain"])(
     beforeAll(async () => {
       chmodSync(folder, 0o755);
       sandbox = await openSandbox({ want: driver, stateDir: join(folder, "state") }).catch(
-        (error: Error) => void console.warn(`SKIPPED: the ${driver} driver: ${error.message}`),
+        (error: Error) => {
+          console.warn(`SKIPPED: the ${driver} driver: ${error.message}`);
+          return undefined;
+        },
       );
     });
     afterAll(async () => {
@@ -51,10 +54,8 @@ describe.each<Driver>(["bubblewrap", "namespaces", "plain"])(
       if (sandbox === undefined) return context.skip();
       const speaks = await listen(createServer((socket) => socket.end("220 secret banner\r\n")));
       const silent = await listen(createServer(() => undefined));
-      expect(await probe({ port: speaks })).toEqual(
-        sandbox.binds
-          ? { outcome: "reached" }
-          : { outcome: expect.stringMatching(/reached|closed/) },
+      expect((await probe({ port: speaks })).outcome).toMatch(
+        sandbox.binds ? /^reached$/ : /^(?:reached|closed)$/,
       );
       expect(await probe({ port: silent })).toEqual({ outcome: "reached" });
       const closed = createServer();
@@ -103,9 +104,7 @@ describe.each<Driver>(["bubblewrap", "namespaces", "plain"])(
         code: "DEPTH_ZERO_SELF_SIGNED_CERT",
       });
       const plain = await listen(createServer((socket) => socket.end("not TLS")));
-      expect(await probe({ port: plain, tls: true })).toMatchObject({
-        outcome: expect.stringMatching(/^(?:tls|closed)$/),
-      });
+      expect((await probe({ port: plain, tls: true })).outcome).toMatch(/^(?:tls|closed)$/);
     }, 30_000);
   },
 );

@@ -856,7 +856,7 @@ test("a deploy keeps who pushed, its commit's words, how long its parts took, an
     await database.owner`select asked_by, about, parts, errors from airlock.deploy order by deploy desc limit 1`;
   expect(row).toMatchObject({
     asked_by: "user:ann",
-    about: { author: expect.any(String), subject: expect.any(String), at: expect.any(String) },
+    about: { author: containing(""), subject: containing(""), at: containing("") },
     errors: [
       { path: "dags/a.py", line: 4, frame: { first: 1, lines: text.split("\n").slice(0, 7) } },
     ],

@@ -33,7 +33,8 @@ describe.skipIf(noChromium)("the deploys page", () => {
     const { complaints = [] } = visitor ?? {};
     await visitor?.close();
     visitor = undefined;
-    expect(complaints).toEqual([]);
+    // Not `expect`: this is no test, and a failure here must still name what was complained of.
+    if (complaints.length > 0) throw new Error(complaints.join("\n"));
   });
   afterAll(async () => {
     await closeBrowser();
@@ -116,9 +117,11 @@ ${id}()
     await repository.getByText(`live: ${first.slice(0, 10)}`).waitFor();
     expect(await axe(page)).toEqual([]);
     const twice = await house.airlock("deploys", "rollback", "acme/pipelines", first);
-    expect(twice).toMatchObject({ code: 1, stderr: expect.stringContaining("is live already") });
+    expect(twice.code).toBe(1);
+    expect(twice.stderr).toContain("is live already");
     const never = await house.airlock("deploys", "rollback", "acme/pipelines", "0".repeat(40));
-    expect(never).toMatchObject({ code: 1, stderr: expect.stringContaining("was live") });
+    expect(never.code).toBe(1);
+    expect(never.stderr).toContain("was live");
 
     await clone.git("rm", "--quiet", "dags/broken.py");
     const pushed = await clone.push("Without the broken one");
@@ -127,7 +130,8 @@ ${id}()
     await repository.getByText(`live: ${last.slice(0, 10)}`).waitFor();
     expect(await repository.getByText("It holds until").count()).toBe(0);
     const undone = await house.airlock("deploys", "rollback", "acme/pipelines", "--undo");
-    expect(undone).toMatchObject({ code: 1, stderr: expect.stringContaining("not rolled back") });
+    expect(undone.code).toBe(1);
+    expect(undone.stderr).toContain("not rolled back");
   }, 120_000);
 
   test("a phone shows the list or one of it, and keys move through it", async () => {

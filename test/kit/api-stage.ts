@@ -94,6 +94,10 @@ export async function openApiStage(): Promise<Stage> {
       triggerer_heartbeat: null,
       warnings: [],
     }),
+    tryToReach: async (tenant, target) => {
+      calls.push({ deed: "tryToReach", tenant, asked: target });
+      return { outcome: "refused", code: "ECONNREFUSED", ms: 12 };
+    },
     version: "0.1.0",
     publicUrl: "http://localhost:8080",
     onSurprise: (error) => void surprises.push(error),

@@ -7,6 +7,7 @@ import { graphEndpoints } from "./graph.ts";
 import { gridEndpoints } from "./grid.ts";
 import { logEndpoints } from "./log.ts";
 import { nowEndpoints } from "./now.ts";
+import { platformEndpoints } from "./platform.ts";
 import { rightsEndpoints } from "./rights.ts";
 import { runScreenEndpoints } from "./run-screen.ts";
 import { runsExplorerEndpoints } from "./runs-explorer.ts";
@@ -33,4 +34,5 @@ export const uiEndpoints = (): readonly Endpoint[] => [
   ...capacityEndpoints,
   ...thingsEndpoints,
   ...rightsEndpoints,
+  ...platformEndpoints,
 ];
