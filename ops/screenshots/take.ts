@@ -2,11 +2,11 @@
  * `npm run screenshots`: every page in both themes at three widths, of a platform with the sample tenants and one with
  * much in it, to be looked at. `--only WORD` takes those whose name holds it; `--out DIR` (default ops/screenshots/out).
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { closeBrowser, noChromium, openVisitor } from "../../test/kit/browser.ts";
-import { eventually, type House, openHouse } from "../../test/kit/house.ts";
+import { cloneRepository, eventually, type House, openHouse } from "../../test/kit/house.ts";
 
 const sizes = [
   ["1280", 1280, 800],
@@ -21,6 +21,7 @@ type Page = Awaited<ReturnType<typeof openVisitor>>["page"];
 const shotsOf = ({ failed, good, wide }: Known): readonly Shot[] => [
   ["now-all", "/"],
   ["now", "/t/acme"],
+  ["now-failing", "/t/mixed"],
   ["now-empty", "/t/empty"],
   ["now-big", "/t/big"],
   ["dags", "/t/acme/dags"],
@@ -44,6 +45,7 @@ const shotsOf = ({ failed, good, wide }: Known): readonly Shot[] => [
   ["runs", "/t/acme/runs"],
   ["runs-big", "/t/big/runs"],
   ["deploys", "/t/acme/deploys"],
+  ["deploys-errors", "/t/mixed/deploys", (page) => page.keyboard.press("j")],
   ["capacity", "/t/acme/capacity"],
   ["capacity-big", "/t/big/capacity"],
   ["things", "/t/acme/things"],
@@ -67,8 +69,6 @@ type Known = {
   readonly failed: { readonly run: string; readonly task: string };
   readonly wide: string;
 };
-
-await main();
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -145,15 +145,14 @@ async function prepare(house: House): Promise<Known> {
     return dags.length >= 3 ? true : undefined;
   }, 120_000);
   await house.must("trigger", "acme/orders_etl", "--run-id", "good", "--wait");
-  await house.airlock(
-    "trigger",
-    "acme/orders_etl",
-    "--run-id",
-    "bad",
-    "--conf",
-    '{"product":"no such"}',
-    "--wait",
-  );
+  await house.must("tenants", "create", "mixed");
+  await house.must("repositories", "create", "mixed/pipelines");
+  const clone = await cloneRepository(house, "mixed", "pipelines");
+  mkdirSync(join(clone.folder, "dags"));
+  writeFileSync(join(clone.folder, "dags", "prices.py"), failingDag);
+  writeFileSync(join(clone.folder, "dags", "broken.py"), "from airflow.sdk import dag\n\n@dag(\n");
+  await clone.push("prices");
+  await house.airlock("trigger", "mixed/prices", "--run-id", "bad", "--wait");
   const run = "/t/acme/dags/orders_etl/runs";
   return {
     good: {
@@ -161,7 +160,41 @@ async function prepare(house: House): Promise<Known> {
       runWithTask: `${run}/good?task=extract`,
       task: `${run}/good/tasks/report`,
     },
-    failed: { run: `${run}/bad`, task: `${run}/bad/tasks/extract` },
+    failed: {
+      run: "/t/mixed/dags/prices/runs/bad?task=check",
+      task: "/t/mixed/dags/prices/runs/bad/tasks/check",
+    },
     wide: "warehouse_refresh",
   };
 }
+
+const failingDag = `
+from airflow.sdk import dag, task
+
+@dag(schedule=None, default_args={"retries": 1, "retry_delay": 1}, tags=["shop"])
+def prices():
+    @task
+    def load():
+        print("4711 rows")
+        return {"rows": 4711}
+
+    @task
+    def check(found):
+        print("::group::rows")
+        for row in range(40):
+            print(f"row {row} of {found['rows']}")
+        print("::endgroup::")
+        print("\\033[33mrow 4711 has no price\\033[0m")
+        raise KeyError("price in row 4711")
+
+    @task
+    def publish():
+        print("published")
+
+    check(load()) >> publish()
+
+prices()
+`;
+
+// Last: what stands above must be there.
+await main();

@@ -397,7 +397,10 @@ async function openParts(
       return probeTarget(target, { uid: row.uid, egress: row.egress }, { sandbox });
     },
     version,
-    publicUrl: settings.publicUrl ?? `http://localhost:${settings.port}`,
+    // With port 0 it is known once it listens.
+    get publicUrl() {
+      return settings.publicUrl ?? (server.url || `http://localhost:${settings.port}`);
+    },
     onSurprise: (error, where) =>
       log.error({ room: "api", err: error, ...where }, "a request failed"),
     onAnswer: ({ method, status, ms }) =>
