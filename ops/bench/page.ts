@@ -135,7 +135,7 @@ async function seedHouse(world: World): Promise<Big> {
   await bench.sql`vacuum analyze airlock.log_chunk`;
   say(`  a log of ${log.lines} lines, ${(log.bytes / 1e6).toFixed(0)} MB`);
   const logOf = ({ run_id, task_id }: typeof small): string =>
-    `/t/${bigTenant}/api/ui/dags/${wideDag}/runs/${encodeURIComponent(run_id)}/tasks/${encodeURIComponent(task_id)}/tries/1/log`;
+    `/t/${bigTenant}/api/ui/dags/${wideDag}/dagRuns/${encodeURIComponent(run_id)}/taskInstances/${encodeURIComponent(task_id)}/tries/1/log`;
   const largePage = `/t/${bigTenant}/dags/${wideDag}/runs/${encodeURIComponent(large.run_id)}/tasks/${encodeURIComponent(large.task_id)}`;
   return { bench, logs: { small: logOf(small), large: logOf(large), largePage } };
 }
