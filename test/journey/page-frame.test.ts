@@ -55,14 +55,15 @@ describe.skipIf(noChromium)("the page", () => {
       "/%09/evil.example",
       "javascript:alert(1)",
     ]) {
-      const { page, close } = await openVisitor({ url: house.url });
+      const stranger = await openVisitor({ url: house.url });
+      const { page } = stranger;
       await page.goto(`/sign-in?back=${encodeURIComponent(back)}`);
       await page.getByLabel("Name").fill("admin");
       await page.getByLabel("Password").fill(house.password);
       await page.keyboard.press("Enter");
       await page.getByRole("button", { name: /^admin/ }).waitFor();
       expect(new URL(page.url()).origin).toBe(new URL(house.url).origin);
-      await close();
+      await stranger.close();
     }
   }, 60_000);
 

@@ -1,7 +1,7 @@
-/** What opens above the page: dialogs, menus, tips. Radix sees to focus, escape and the outside; we to the looks. */
+/** What opens above the page: dialogs and menus. Radix sees to focus, escape and the outside; we to the looks. */
 
 import { X } from "lucide-react";
-import { DropdownMenu, Dialog as Radix, Tooltip } from "radix-ui";
+import { DropdownMenu, Dialog as Radix } from "radix-ui";
 import type { ReactNode } from "react";
 import { IconButton } from "./button.tsx";
 
@@ -109,29 +109,5 @@ export function Menu({
         </DropdownMenu.Content>
       </DropdownMenu.Portal>
     </DropdownMenu.Root>
-  );
-}
-
-export function Tip({
-  text,
-  children,
-}: {
-  readonly text: ReactNode;
-  readonly children: ReactNode;
-}) {
-  return (
-    <Tooltip.Provider delayDuration={300}>
-      <Tooltip.Root>
-        <Tooltip.Trigger asChild>{children}</Tooltip.Trigger>
-        <Tooltip.Portal>
-          <Tooltip.Content
-            sideOffset={4}
-            className="z-50 max-w-96 rounded-md border border-line bg-raised px-2 py-1 text-sm shadow-lg"
-          >
-            {text}
-          </Tooltip.Content>
-        </Tooltip.Portal>
-      </Tooltip.Root>
-    </Tooltip.Provider>
   );
 }

@@ -67,7 +67,7 @@ function RowWords({ cells, row }: { readonly cells: Cells<GridRun>; readonly row
           Group of {countText(row.to - row.from)} tasks{group.mapped && ", mapped"}
         </p>
       )}
-      {group?.tooltip != null && group.tooltip !== "" && (
+      {group?.tooltip !== null && group?.tooltip !== undefined && group.tooltip !== "" && (
         <p className="tenant-text line-clamp-4">{group.tooltip}</p>
       )}
       {median >= 0 && <p>median {durationText(median)}</p>}
