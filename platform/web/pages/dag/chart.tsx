@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 import { useTheme } from "../../frame/theme.ts";
 import { timeText, useZone } from "../../frame/zone.ts";
+import { axisTimes } from "../../layouts/time-axis.ts";
 import { countText, durationText } from "../../parts/durations.ts";
 
 export type Line = {
@@ -72,7 +73,14 @@ export function Chart({
           x: { range: () => [from, to] },
           y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
         },
-        axes: [axis, { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => text(tick)) }],
+        axes: [
+          {
+            ...axis,
+            space: 84,
+            values: (_, ticks) => [...axisTimes(ticks, (ms) => timeText(ms, zone))],
+          },
+          { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => text(tick)) },
+        ],
         series: [
           {
             label: "time",
