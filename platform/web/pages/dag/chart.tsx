@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { useTheme } from "../../frame/theme.ts";
 import { timeText, useZone } from "../../frame/zone.ts";
 import { axisTimes } from "../../layouts/time-axis.ts";
-import { countText, durationText } from "../../parts/durations.ts";
+import { countOf, countText, durationText } from "../../parts/durations.ts";
 
 export type Line = {
   readonly name: string;
@@ -150,7 +150,7 @@ export function Chart({
     <figure className="px-2 py-2">
       <div ref={box} aria-hidden className="min-h-56 [&_.u-legend]:text-xs" />
       <figcaption className="sr-only">
-        {label}, {at.length} steps; at the end: {last.join(", ")}.
+        {label}, {countOf(at.length, "step")}; at the end: {last.join(", ")}.
       </figcaption>
     </figure>
   );
