@@ -463,6 +463,8 @@ export function openDeeds(deps: DeedDeps) {
         await deleteRuns(tx, tenant, tx`dag_id = ${dag.dag_id}`);
         await tx`delete from airlock.dag_version where tenant = ${tenant} and dag_id = ${dag.dag_id}`;
         await tx`delete from airlock.dag where tenant = ${tenant} and dag_id = ${dag.dag_id}`;
+        // Who looks at it is told that there is nothing to look at any more.
+        await addNotice(tx, tenant, "dag", dag.dag_id);
         return good(undefined);
       });
     },

@@ -55,21 +55,24 @@ export const listGridRuns = async (
 
 /**
  * All task instances of runs, one row per run: lines of "task, state" and, with `times`, epoch milliseconds of
- * queued, started, ended. Texts, because 250,000 rows would cost more than everything else together.
+ * queued, started, ended. Texts, because 250,000 rows would cost more than everything else together. Run by run along
+ * the key, and aggregated in there: asked for as one set, a tenant that has most of the table makes it be read whole
+ * and sorted. `date_part`, not `extract`: that makes numerics, which cost three times as much as the rest.
  */
 export const readGridCells = async (
   tx: Tx,
   query: { readonly runs: readonly string[]; readonly times: boolean },
 ): Promise<readonly { readonly run: string; readonly lines: string }[]> => {
   const ms = (column: "queued_at" | "started_at" | "ended_at") =>
-    tx`coalesce((extract(epoch from t.${tx(column)}) * 1000)::bigint::text, '')`;
+    tx`coalesce((date_part('epoch', t.${tx(column)}) * 1000)::bigint::text, '')`;
   return tx<{ run: string; lines: string }[]>`
-    select t.run, string_agg(t.task_id || ' ' || coalesce(t.state, '')
-             ${query.times ? tx`|| ' ' || ${ms("queued_at")} || ' ' || ${ms("started_at")} || ' ' || ${ms("ended_at")}` : tx``},
-             E'\n') as lines
-      from airlock.task_instance t
-     where t.tenant = airlock.current_tenant() and t.run = any(${`{${query.runs.join(",")}}`}::text::bigint[])
-     group by t.run`;
+    select asked.run, coalesce(found.lines, '') as lines
+      from unnest(${`{${query.runs.join(",")}}`}::text::bigint[]) asked(run) cross join lateral (
+        select string_agg(t.task_id || ' ' || coalesce(t.state, '')
+                 ${query.times ? tx`|| ' ' || ${ms("queued_at")} || ' ' || ${ms("started_at")} || ' ' || ${ms("ended_at")}` : tx``},
+                 E'\n') as lines
+          from airlock.task_instance t
+         where t.tenant = airlock.current_tenant() and t.run = asked.run) found`;
 };
 
 /** Which versions there are, by number. */

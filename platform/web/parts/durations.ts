@@ -40,3 +40,7 @@ export function bytesText(bytes: number): string {
 
 export const countText = (count: number): string =>
   count.toLocaleString("en-US").replaceAll(",", "\u202f");
+
+/** "1 run", "2 runs". */
+export const countOf = (count: number, one: string): string =>
+  `${countText(count)} ${one}${count === 1 ? "" : "s"}`;

@@ -3,7 +3,8 @@ import { useEffect, useRef, useState } from "react";
 import uPlot from "uplot";
 import { useTheme } from "../../frame/theme.ts";
 import { timeText, useZone } from "../../frame/zone.ts";
-import { countText, durationText } from "../../parts/durations.ts";
+import { axisTimes } from "../../layouts/time-axis.ts";
+import { countOf, countText, durationText } from "../../parts/durations.ts";
 
 export type Line = {
   readonly name: string;
@@ -72,7 +73,14 @@ export function Chart({
           x: { range: () => [from, to] },
           y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
         },
-        axes: [axis, { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => text(tick)) }],
+        axes: [
+          {
+            ...axis,
+            space: 84,
+            values: (_, ticks) => [...axisTimes(ticks, (ms) => timeText(ms, zone))],
+          },
+          { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => text(tick)) },
+        ],
         series: [
           {
             label: "time",
@@ -142,7 +150,7 @@ export function Chart({
     <figure className="px-2 py-2">
       <div ref={box} aria-hidden className="min-h-56 [&_.u-legend]:text-xs" />
       <figcaption className="sr-only">
-        {label}, {at.length} steps; at the end: {last.join(", ")}.
+        {label}, {countOf(at.length, "step")}; at the end: {last.join(", ")}.
       </figcaption>
     </figure>
   );

@@ -60,8 +60,7 @@ export default function DeploysTab({
               {versions.map((one, at) => (
                 <tr key={one.version} className="border-b border-line/60">
                   <td className={`${cell} tabular-nums`}>
-                    {one.version}
-                    {at === 0 && <span className="ml-1 text-muted">newest</span>}
+                    {one.version} {at === 0 && <span className="text-muted">newest</span>}
                   </td>
                   <td className={cell}>
                     <button

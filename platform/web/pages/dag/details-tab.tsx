@@ -5,7 +5,7 @@ import type { DagFacts } from "../../../api/ui/trends.ts";
 import { ask, path } from "../../ask/ask-server.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
 import { CopyAs } from "../../parts/copy-as.tsx";
-import { countText, durationText } from "../../parts/durations.ts";
+import { countOf, countText, durationText } from "../../parts/durations.ts";
 import { Facts, Failed, Loading, Panel } from "../../parts/panels.tsx";
 import { Time } from "../../parts/time.tsx";
 
@@ -109,7 +109,7 @@ export default function DetailsTab({
               ({ name, value, others }) =>
                 [
                   name,
-                  others === 0 ? value : `${value} (${countText(others)} tasks have another)`,
+                  others === 0 ? value : `${value} (${countOf(others, "task")} with another)`,
                 ] as const,
             ),
             ["Groups", countText(data.groups)],

@@ -11,7 +11,7 @@ import { ClearDialog, MarkDialog, StopDialog } from "../../deeds/deed-dialogs.ts
 import { type Cells, countsAt } from "../../layouts/grid-cells.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
 import { Button, IconButton } from "../../parts/button.tsx";
-import { countText } from "../../parts/durations.ts";
+import { countOf, countText } from "../../parts/durations.ts";
 import { Facts, Failed, Loading } from "../../parts/panels.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { Lasting, Time } from "../../parts/time.tsx";
@@ -212,7 +212,7 @@ function TaskFacts({
     return (
       <div className="px-3 pb-3">
         <p className="text-sm text-muted">
-          {countText(data.list.total_entries)} mapped instances
+          {countOf(data.list.total_entries, "mapped instance")}
           {data.list.total_entries > data.list.task_instances.length && ", the first 100:"}
         </p>
         <ul className="mt-1">

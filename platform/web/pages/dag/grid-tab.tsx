@@ -9,7 +9,7 @@ import { readFolded, rowsOf, writeFolded } from "../../layouts/grid-rows.ts";
 import { useLive } from "../../live/use-live.ts";
 import { Button, IconButton } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
-import { countText } from "../../parts/durations.ts";
+import { countOf, countText } from "../../parts/durations.ts";
 import { Input, Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading } from "../../parts/panels.tsx";
 import { askGrid, askRun, type Grid, type GridQuery, gridPath } from "./ask-grid.ts";
@@ -193,7 +193,8 @@ export default function GridTab({
           />
           <div className="flex flex-wrap items-center gap-x-4 border-t border-line px-4 py-1 text-xs text-muted">
             <span>
-              {countText(data.cells.shape.tasks.length)} tasks, {data.cells.runs.length} runs
+              {countOf(data.cells.shape.tasks.length, "task")},{" "}
+              {countOf(data.cells.runs.length, "run")}
               {words !== "" &&
                 `, ${countText(rows.filter(({ kind }) => kind === "task").length)} found`}
             </span>

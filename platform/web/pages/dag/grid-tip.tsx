@@ -3,7 +3,7 @@ import type { GridRun } from "../../../api/ui/grid.ts";
 import { stateOfCode } from "../../../model/grid-matrix.ts";
 import { type Cells, countsAt } from "../../layouts/grid-cells.ts";
 import type { Row } from "../../layouts/grid-rows.ts";
-import { countText, durationText } from "../../parts/durations.ts";
+import { countOf, countText, durationText } from "../../parts/durations.ts";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { Lasting, Time } from "../../parts/time.tsx";
 
@@ -64,7 +64,8 @@ function RowWords({ cells, row }: { readonly cells: Cells<GridRun>; readonly row
       )}
       {group !== undefined && (
         <p>
-          Group of {countText(row.to - row.from)} tasks{group.mapped && ", mapped"}
+          Group of {countOf(row.to - row.from, "task")}
+          {group.mapped && ", mapped"}
         </p>
       )}
       {group?.tooltip !== null && group?.tooltip !== undefined && group.tooltip !== "" && (

@@ -5,7 +5,7 @@ import type { DagTrends } from "../../../api/ui/trends.ts";
 import { ask, path, query } from "../../ask/ask-server.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
 import { CopyAs } from "../../parts/copy-as.tsx";
-import { countText } from "../../parts/durations.ts";
+import { countOf, countText } from "../../parts/durations.ts";
 import { Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading, Panel } from "../../parts/panels.tsx";
 import { Ago } from "../../parts/time.tsx";
@@ -110,9 +110,9 @@ export default function TrendsTab({
           ))}
         </Select>
         <span className="text-sm text-muted">
-          {countText(runs)} runs ended, {countText(failed)} failed
+          {countOf(runs, "run")} ended, {countText(failed)} failed
           {runs >= data.runs_max && ` (of the newest ${countText(data.runs_max)} runs)`};{" "}
-          {countText(marks.length)} commits changed the DAG
+          {countOf(marks.length, "commit")} changed the DAG
         </span>
         <span className="ml-auto">
           <CopyAs command={["dagrun", "list", `${tenant}/${dag}`]} api={{ path: address }} />
