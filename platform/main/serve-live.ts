@@ -136,6 +136,8 @@ async function serveLive(
   };
   request.once("close", end);
   response.once("close", end);
+  // Who left while we asked who they are has closed already, and no event will say it again.
+  if (response.destroyed || request.socket.destroyed) return end();
 
   // Not before the feed has its cursor: who sees the answer may trust that no later change is missed.
   await Promise.all(

@@ -243,6 +243,9 @@ function FindField({
   const [typed, setTyped] = useState(place.find ?? "");
   const told = useRef(place.find ?? "");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  // What is typed is told a moment later: by then the address may say other things than when the key was pressed.
+  const changeNow = useRef(change);
+  changeNow.current = change;
   useEffect(() => {
     // The address changed by itself (back, a link), not by what is typed here.
     if ((place.find ?? "") === told.current) return;
@@ -254,7 +257,7 @@ function FindField({
     clearTimeout(timer.current);
     if (find === told.current) return;
     told.current = find;
-    change({ find: find === "" ? undefined : find });
+    changeNow.current({ find: find === "" ? undefined : find });
   };
   return (
     <div className="flex h-8 min-w-40 grow items-center rounded-md border border-line-strong bg-surface focus-within:outline-2 focus-within:outline-(--focus) @lg:max-w-96">
@@ -272,7 +275,11 @@ function FindField({
           timer.current = setTimeout(tell, 180, event.target.value);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Escape") event.currentTarget.blur();
+          if (event.key === "Escape") {
+            // Chromium empties a search box on Escape: here it only leaves, and what is looked for stays.
+            event.preventDefault();
+            event.currentTarget.blur();
+          }
           if (event.key !== "Enter") return;
           if (typed === told.current) onStep(event.shiftKey ? -1 : 1);
           else tell(typed);
