@@ -84,7 +84,8 @@ export function Chart({
         series: [
           {
             label: "time",
-            value: (_, value) => (value === null ? "–" : timeText(value * 1000, zone)),
+            value: (_, value: number | null) =>
+              value === null ? "–" : timeText(value * 1000, zone),
           },
           ...lines.map((line): uPlot.Series => {
             const colour = ink(line.colour);
