@@ -371,7 +371,8 @@ describe.skipIf(noChromium)("a DAG's page", () => {
         expect(await axe(page), `${dag} ${tab}`).toEqual([]);
         await page.setViewportSize({ width: 390, height: 800 });
         await page.getByText(seen).first().waitFor({ state: "attached" });
-        expect(await axe(page), `${dag} ${tab}, phone`).toEqual([]);
+        // What differs between the themes is colours, which were looked at above.
+      if (theme === "light") expect(await axe(page), `${dag} ${tab}, phone`).toEqual([]);
         expect(await spill(), `${dag} ${tab}, phone`).toBe(0);
       }
       await page.setViewportSize({ width: 1280, height: 800 });
