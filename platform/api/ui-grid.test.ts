@@ -94,7 +94,7 @@ test("head, trends, facts and versions say what there is", async () => {
   expect(head.body).toMatchObject({
     dag_id: "payroll",
     state: "active",
-    schedule: expect.stringContaining("06:00"),
+    schedule: expect.stringContaining("06:00") as string,
     last_run: { run_id: "r2" },
     import_error: { path: "dags/payroll.py", line: 3 },
   });
@@ -113,12 +113,14 @@ const addresses = ["head", "grid", "grid/key?versions=1", "trends", "facts", "ve
 
 test("strangers, other tenants and readers of other DAGs are told that there is nothing", async () => {
   for (const address of addresses) {
-    expect((await stage.ask(undefined, "GET", `${base}/${address}`)).status, address).toBe(401);
+    expect((await stage.ask(undefined, "GET", `${base}/${address}`)).status, `${address}`).toBe(
+      401,
+    );
     for (const who of ["gil", "nob"] as const)
-      expect((await stage.ask(who, "GET", `${base}/${address}`)).status, address).toBe(404);
+      expect((await stage.ask(who, "GET", `${base}/${address}`)).status, `${address}`).toBe(404);
     const hidden = `/t/acme/api/ui/dags/secret_dag/${address}`;
-    expect((await stage.ask("eve", "GET", hidden)).status, address).toBe(404);
-    expect((await stage.ask("ann", "GET", hidden)).status, address).toBe(404);
+    expect((await stage.ask("eve", "GET", hidden)).status, `${address}`).toBe(404);
+    expect((await stage.ask("ann", "GET", hidden)).status, `${address}`).toBe(404);
   }
 });
 
@@ -139,7 +141,7 @@ test("bad input is refused by name, never a failure of ours", async () => {
     "run_id=%00",
   ]) {
     const { status } = await stage.ask("ann", "GET", `${base}/grid?${query}`);
-    expect(status, query).toBeLessThan(500);
+    expect(status, `${query}`).toBeLessThan(500);
   }
   expect((await stage.ask("ann", "GET", `${base}/grid?before=x`)).status).toBe(400);
   expect((await stage.ask("ann", "GET", `${base}/trends?days=0`)).status).toBe(422);
@@ -166,8 +168,8 @@ test("trends are medians and percentiles of the runs that ended, by step, with f
     update airlock.task_instance t set state = 'failed', reason = 'KeyError: no price in row 7', ended_at = ${begin.toISOString()}::timestamptz
       from airlock.dag_run r where r.tenant = 'acme' and r.dag_id = 'payroll' and r.run_id = 'r2' and t.tenant = r.tenant
        and t.run = r.run and t.task_id = 'extract'`;
-  const { body } = await stage.ask("ann", "GET", `${base}/trends?days=30`);
-  const { steps, causes, step_seconds } = body as DagTrends;
+  const answer = await stage.ask("ann", "GET", `${base}/trends?days=30`);
+  const { steps, causes, step_seconds } = answer.body as DagTrends;
   expect(step_seconds).toBe(43_200);
   expect(steps).toHaveLength(1);
   expect(steps[0]).toMatchObject({ runs: 2, failed: 1 });
