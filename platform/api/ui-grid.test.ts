@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openApiStage, type PersonName, type Stage } from "../../test/kit/api-stage.ts";
 import { type GridPlanes, readGrid, stateOfCode } from "../model/grid-matrix.ts";
 import type { GridHead, GridShape } from "./ui/grid.ts";
+import type { DagTrends } from "./ui/trends.ts";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -112,12 +113,14 @@ const addresses = ["head", "grid", "grid/key?versions=1", "trends", "facts", "ve
 
 test("strangers, other tenants and readers of other DAGs are told that there is nothing", async () => {
   for (const address of addresses) {
-    expect((await stage.ask(undefined, "GET", `${base}/${address}`)).status, address).toBe(401);
+    expect((await stage.ask(undefined, "GET", `${base}/${address}`)).status, `${address}`).toBe(
+      401,
+    );
     for (const who of ["gil", "nob"] as const)
-      expect((await stage.ask(who, "GET", `${base}/${address}`)).status, address).toBe(404);
+      expect((await stage.ask(who, "GET", `${base}/${address}`)).status, `${address}`).toBe(404);
     const hidden = `/t/acme/api/ui/dags/secret_dag/${address}`;
-    expect((await stage.ask("eve", "GET", hidden)).status, address).toBe(404);
-    expect((await stage.ask("ann", "GET", hidden)).status, address).toBe(404);
+    expect((await stage.ask("eve", "GET", hidden)).status, `${address}`).toBe(404);
+    expect((await stage.ask("ann", "GET", hidden)).status, `${address}`).toBe(404);
   }
 });
 
@@ -138,9 +141,59 @@ test("bad input is refused by name, never a failure of ours", async () => {
     "run_id=%00",
   ]) {
     const { status } = await stage.ask("ann", "GET", `${base}/grid?${query}`);
-    expect(status, query).toBeLessThan(500);
+    expect(status, `${query}`).toBeLessThan(500);
   }
   expect((await stage.ask("ann", "GET", `${base}/grid?before=x`)).status).toBe(400);
   expect((await stage.ask("ann", "GET", `${base}/trends?days=0`)).status).toBe(422);
   expect(stage.surprises).toEqual([]);
+});
+
+test("trends are medians and percentiles of the runs that ended, by step, with failures", async () => {
+  // Two runs a minute apart: waited 2 and 4 s, ran 10 and 30 s, landed 12 and 34 s after their intervals' ends.
+  const begin = new Date(Math.floor(Date.now() / 86_400_000) * 86_400_000 - 3 * 86_400_000);
+  const put = async (run: string, state: string, offset: number, waited: number, ran: number) => {
+    const at = (seconds: number): string =>
+      new Date(begin.getTime() + (offset + seconds) * 1000).toISOString();
+    const rows = await stage.database.owner`
+      update airlock.dag_run set state = ${state}, run_type = 'scheduled', run_after = ${at(0)}::timestamptz,
+             queued_at = ${at(-5)}::timestamptz, started_at = ${at(waited)}::timestamptz,
+             ended_at = ${at(waited + ran)}::timestamptz, interval_start = ${at(-3600)}::timestamptz,
+             interval_end = ${at(0)}::timestamptz
+       where tenant = 'acme' and dag_id = 'payroll' and run_id = ${run} returning run`;
+    expect(rows).toHaveLength(1);
+  };
+  await put("r1", "success", 3600, 2, 10);
+  await put("r2", "failed", 3660, 4, 30);
+  await stage.database.owner`
+    update airlock.task_instance t set state = 'failed', reason = 'KeyError: no price in row 7', ended_at = ${begin.toISOString()}::timestamptz
+      from airlock.dag_run r where r.tenant = 'acme' and r.dag_id = 'payroll' and r.run_id = 'r2' and t.tenant = r.tenant
+       and t.run = r.run and t.task_id = 'extract'`;
+  const answer = await stage.ask("ann", "GET", `${base}/trends?days=30`);
+  const { steps, causes, step_seconds } = answer.body as DagTrends;
+  expect(step_seconds).toBe(43_200);
+  expect(steps).toHaveLength(1);
+  expect(steps[0]).toMatchObject({ runs: 2, failed: 1 });
+  expect(steps[0]?.ran_median).toBeCloseTo(20);
+  expect(steps[0]?.ran_p95).toBeCloseTo(29);
+  expect(steps[0]?.waited_median).toBeCloseTo(3);
+  expect(steps[0]?.waited_p95).toBeCloseTo(3.9);
+  expect(steps[0]?.landed_median).toBeCloseTo(23);
+  expect(steps[0]?.landed_p95).toBeCloseTo(32.9);
+  expect(causes).toMatchObject([
+    { example: "KeyError: no price in row 7", count: 1, tasks: ["extract"], last_run_id: "r2" },
+  ]);
+  // What ended before is not in a shorter time.
+  const short = await stage.ask("ann", "GET", `${base}/trends?days=1`);
+  expect(short.body).toMatchObject({ steps: [], causes: [] });
+});
+
+test("what is remembered of a run is told to nobody who may not see it", async () => {
+  const address = `${base}/grid?limit=50`;
+  for (let again = 0; again < 2; again += 1)
+    expect((await grid(address)).head.runs.map(({ run_id }) => run_id)).toContain("r1");
+  for (const who of ["gil", "nob"] as const)
+    expect((await stage.ask(who, "GET", address)).status).toBe(404);
+  // The same DAG's name in another tenant has runs and cells of its own.
+  const other = await stage.ask("ann", "GET", address.replace("/t/acme/", "/t/globex/"));
+  expect(other.status).toBe(404);
 });

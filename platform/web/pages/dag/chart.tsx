@@ -14,6 +14,30 @@ export type Line = {
 };
 
 const height = 190;
+/** Steps of the upright axis that people count in: a half of a run is none, and 5 h 33 min is no round time. */
+const counts = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+const steps = {
+  count: counts,
+  seconds: [
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    30,
+    ...[1, 2, 5, 10, 30].map((minutes) => minutes * 60),
+    ...[1, 2, 3, 6, 12].map((hours) => hours * 3_600),
+    ...[1, 2, 5, 10, 30, 100, 300].map((days) => days * 86_400),
+  ],
+};
 
 export function Chart({
   label,
@@ -79,13 +103,17 @@ export function Chart({
             space: 84,
             values: (_, ticks) => [...axisTimes(ticks, (ms) => timeText(ms, zone))],
           },
-          { ...axis, size: 76, values: (_, ticks) => ticks.map((tick) => text(tick)) },
+          {
+            ...axis,
+            size: 76,
+            incrs: steps[unit],
+            values: (_, ticks) => ticks.map((tick) => text(tick)),
+          },
         ],
         series: [
           {
             label: "time",
-            value: (_, value: number | null) =>
-              value === null ? "–" : timeText(value * 1000, zone),
+            value: (_, value) => (Number.isFinite(value) ? timeText(value * 1000, zone) : "–"),
           },
           ...lines.map((line): uPlot.Series => {
             const colour = ink(line.colour);

@@ -120,7 +120,7 @@ function OneDag({ tenant, dag }: TabProps) {
       <ImportError error={data.import_error} />
       <nav
         aria-label="Parts of the DAG"
-        className="flex gap-1 overflow-x-auto border-b border-line px-4"
+        className="flex shrink-0 gap-1 overflow-x-auto border-b border-line px-4"
       >
         {tabs.map(({ id, text }, at) => (
           <Link

@@ -49,13 +49,7 @@ export default function DetailsTab({
       <Panel title="When it runs">
         <Facts
           rows={[
-            ...Object.entries(data.timetable).map(
-              ([name, value]) =>
-                [
-                  name === "kind" ? "Timetable" : name.replaceAll("_", " "),
-                  String(value).replaceAll("_", " "),
-                ] as const,
-            ),
+            ...timetableRows(data.timetable),
             ["Time zone", data.timezone],
             ["Start date", <Time key="start" at={data.start_date} />],
             ["End date", <Time key="end" at={data.end_date} />],
@@ -138,6 +132,23 @@ export default function DetailsTab({
     </div>
   );
 }
+
+/** Its zone is said below for all timetables; an interval of no length is none. */
+const timetableRows = (timetable: DagFacts["timetable"]) =>
+  Object.entries(timetable)
+    .filter(([name, value]) => name !== "timezone" && !(name === "interval_s" && value === 0))
+    .map(([name, value]) => {
+      const words = name === "kind" ? "timetable" : name.replace(/_s$/, "").replaceAll("_", " ");
+      const said = typeof value === "string" ? value : JSON.stringify(value);
+      return [
+        words.charAt(0).toUpperCase() + words.slice(1),
+        name === "kind"
+          ? said.replaceAll("_", " ")
+          : name.endsWith("_s") && typeof value === "number"
+            ? durationText(value)
+            : short(said),
+      ] as const;
+    });
 
 const short = (text: string): string => (text.length > 400 ? `${text.slice(0, 399)}…` : text);
 const typeOf = (schema: Readonly<Record<string, unknown>>): string => {

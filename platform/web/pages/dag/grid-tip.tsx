@@ -68,7 +68,7 @@ function RowWords({ cells, row }: { readonly cells: Cells<GridRun>; readonly row
           {group.mapped && ", mapped"}
         </p>
       )}
-      {group?.tooltip !== null && group?.tooltip !== undefined && group.tooltip !== "" && (
+      {group !== undefined && group.tooltip !== null && group.tooltip !== "" && (
         <p className="tenant-text line-clamp-4">{group.tooltip}</p>
       )}
       {median >= 0 && <p>median {durationText(median)}</p>}
