@@ -93,7 +93,7 @@ test("head, trends, facts and versions say what there is", async () => {
   expect(head.body).toMatchObject({
     dag_id: "payroll",
     state: "active",
-    schedule: expect.stringContaining("06:00"),
+    schedule: expect.stringContaining("06:00") as string,
     last_run: { run_id: "r2" },
     import_error: { path: "dags/payroll.py", line: 3 },
   });

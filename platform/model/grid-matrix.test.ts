@@ -71,8 +71,8 @@ test("no byte that is changed makes it throw, and no state is made up", () => {
       const changed = whole.slice();
       changed[at] = value;
       const read = readGrid(changed.buffer, readHead);
-      if (read.ok)
-        for (const code of read.value.planes.states) expect(code).toBeLessThanOrEqual(stateCodeMax);
+      const worst = read.ok ? Math.max(0, ...read.value.planes.states) : 0;
+      expect(worst).toBeLessThanOrEqual(stateCodeMax);
     }
 });
 

@@ -20,6 +20,7 @@ import { queryClient } from "../ask/query-client.ts";
 import { type Me, signOut, useMe } from "../ask/session.ts";
 import { useLive } from "../live/use-live.ts";
 import { Button, IconButton } from "../parts/button.tsx";
+import { countText } from "../parts/durations.ts";
 import { Menu } from "../parts/overlay.tsx";
 import { Loading } from "../parts/panels.tsx";
 import { Toasts } from "../parts/toasts.tsx";
@@ -91,8 +92,12 @@ function SignedIn({ me }: { readonly me: Me }) {
         <TopBar me={me} tenant={tenant} onFind={() => setOverlay("palette")} />
         <LostBanner />
       </header>
-      <div className="grid min-h-0 grid-cols-1 sm:grid-cols-[auto_1fr]">
-        {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
+      <div className="grid min-h-0 grid-cols-1 grid-rows-[auto_1fr] sm:grid-cols-[auto_1fr] sm:grid-rows-1">
+        {tenant === undefined ? (
+          <span className="max-sm:h-0" />
+        ) : (
+          <SideBar tenant={tenant} me={me} />
+        )}
         <main id="content" tabIndex={-1} className="min-h-0 min-w-0 overflow-auto outline-none">
           <Suspense fallback={<Loading what="Loading" />}>
             <Outlet />
@@ -154,11 +159,21 @@ function TopBar({
             onSelect: () => void navigate({ to: "/" }),
           },
           "line",
-          ...me.tenants.map((one) => ({
+          ...tenantsInMenu(me.tenants, tenant).map((one) => ({
             text: one.tenant,
             checked: one.tenant === tenant,
             onSelect: () => void navigate({ to: "/t/$tenant", params: { tenant: one.tenant } }),
           })),
+          ...(me.tenants.length > tenantsInMenuMax
+            ? [
+                "line" as const,
+                {
+                  text: `Find one of ${countText(me.tenants.length)} …`,
+                  icon: <Search size={14} />,
+                  onSelect: onFind,
+                },
+              ]
+            : []),
         ]}
       />
       <button
@@ -236,6 +251,16 @@ function TopBar({
     </div>
   );
 }
+
+const tenantsInMenuMax = 30;
+/** An administrator may have thousands: a menu is for a few, the one that is open among them; the rest are searched. */
+const tenantsInMenu = (all: Me["tenants"], open: string | undefined): Me["tenants"] =>
+  all.length <= tenantsInMenuMax
+    ? all
+    : [
+        ...all.filter(({ tenant }) => tenant === open),
+        ...all.filter(({ tenant }) => tenant !== open).slice(0, tenantsInMenuMax - 1),
+      ];
 
 const commonZones = [
   "Europe/London",

@@ -7,7 +7,6 @@ import {
   type Counts,
   codeOfState,
   type GridPlanes,
-  stateCodeMax,
   worse,
 } from "../../model/grid-matrix.ts";
 import type { Shape } from "./grid-rows.ts";
@@ -299,8 +298,3 @@ export const commitMarks = (runs: readonly CellRun[]): readonly boolean[] =>
     const before = runs[at + 1];
     return before !== undefined && before.commit !== commit;
   });
-
-export const codesInOrder: readonly number[] = Array.from(
-  { length: stateCodeMax },
-  (_, i) => stateCodeMax - i,
-);

@@ -351,7 +351,7 @@ function OpenLog({
           className="border-b border-line bg-danger-soft px-3 py-1 text-sm text-danger"
         >
           These lines could not be read:{" "}
-          {problem instanceof Error ? problem.message : String(problem)}
+          {problem instanceof Error ? problem.message : "the server did not answer"}
         </p>
       )}
       {place.against !== undefined && place.against !== target.tryNumber ? (

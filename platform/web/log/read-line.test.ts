@@ -36,6 +36,7 @@ test("whatever a task prints, each of its signs is one sign, and none is unseen"
       const seen = textOf(raw);
       expect(seen).toHaveLength(bareText(raw).length);
       expect(seen).not.toMatch(
+        // oxlint-disable-next-line no-control-regex -- control characters are what it is about
         /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/,
       );
       expect(seen.isWellFormed()).toBe(true);

@@ -95,6 +95,7 @@ function paletteColour(index: number): string | undefined {
 const readable = (rgb: string): string => `color-mix(in oklab, rgb(${rgb}) 40%, var(--text))`;
 
 const unseen =
+  // oxlint-disable-next-line no-control-regex -- control characters are what it is about
   /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 export function visible(text: string): string {
