@@ -99,8 +99,10 @@ async function endThoseSignedOut(streams: ReadonlySet<Stream>, deps: LiveDeps): 
   );
   const open = new Set(sessions.length === 0 ? [] : await deps.signIn.openAmong(sessions));
   for (const text of tokens) if ((await deps.signIn.byToken(text)) !== undefined) open.add(text);
-  for (const { credential, end } of asked)
-    if (!open.has(credential.kind === "session" ? credential.id : credential.text)) end();
+  for (const stream of asked) {
+    const { credential } = stream;
+    if (!open.has(credential.kind === "session" ? credential.id : credential.text)) stream.end();
+  }
 }
 
 async function serveLive(

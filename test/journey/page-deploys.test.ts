@@ -116,9 +116,12 @@ ${id}()
     await repository.getByText(`live: ${first.slice(0, 10)}`).waitFor();
     expect(await axe(page)).toEqual([]);
     const twice = await house.airlock("deploys", "rollback", "acme/pipelines", first);
-    expect(twice).toMatchObject({ code: 1, stderr: expect.stringContaining("is live already") });
+    expect(twice).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("is live already") as string,
+    });
     const never = await house.airlock("deploys", "rollback", "acme/pipelines", "0".repeat(40));
-    expect(never).toMatchObject({ code: 1, stderr: expect.stringContaining("was live") });
+    expect(never).toMatchObject({ code: 1, stderr: expect.stringContaining("was live") as string });
 
     await clone.git("rm", "--quiet", "dags/broken.py");
     const pushed = await clone.push("Without the broken one");
@@ -127,7 +130,10 @@ ${id}()
     await repository.getByText(`live: ${last.slice(0, 10)}`).waitFor();
     expect(await repository.getByText("It holds until").count()).toBe(0);
     const undone = await house.airlock("deploys", "rollback", "acme/pipelines", "--undo");
-    expect(undone).toMatchObject({ code: 1, stderr: expect.stringContaining("not rolled back") });
+    expect(undone).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("not rolled back") as string,
+    });
   }, 120_000);
 
   test("a phone shows the list or one of it, and keys move through it", async () => {

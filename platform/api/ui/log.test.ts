@@ -105,7 +105,10 @@ test("a try that has not begun is an empty log, not an error", async () => {
 test("a window is the lines asked for, over chunks and attempts, and empty beyond the end", async () => {
   const log = await logged([[info(3, "a"), info(2, "b")], [info(4, "c")]]);
   const numbers = async (search_: string): Promise<unknown[]> =>
-    (await get(`${log}/lines?${search_}`)).body.lines.map((line: unknown[]) => [line[0], line[4]]);
+    (await get(`${log}/lines?${search_}`)).body.lines.map((line: unknown[]) => [
+      line[0],
+      line[4],
+    ]) as unknown[];
   expect(await numbers("from=2&count=4")).toEqual([
     [3, "a 2"],
     [4, "b 0"],

@@ -41,7 +41,10 @@ export function Frame() {
   });
   useLayoutEffect(listenForKeys, []);
   useEffect(() => {
+    // Once per answer: said again with a later step, an old answer would set the clock back.
     if (me) serverSaid(Date.parse(me.now));
+  }, [me]);
+  useEffect(() => {
     if (me === null && at.pathname !== "/sign-in")
       void navigate({ to: "/sign-in", search: { back: at.href }, replace: true });
   }, [me, at, navigate]);
