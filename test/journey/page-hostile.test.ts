@@ -35,7 +35,7 @@ def odd():
 
     @task(task_display_name=TURN)
     def fail(given):
-        raise ValueError(WIDE + "\\x00" + "v" * 3000)
+        raise ValueError(WIDE + "v" * 3000)
 
     fail(speak())
 odd()
