@@ -27,7 +27,7 @@ const shotsOf = ({ failed, good, wide }: Known): readonly Shot[] => [
   ["dags", "/t/acme/dags"],
   ["dags-empty", "/t/empty/dags"],
   ["dags-big", "/t/big/dags"],
-  ["dags-filtered", "/t/big/dags?q=state:failed%20tag:etl"],
+  ["dags-filtered", "/t/big/dags?q=state:failed%20ads"],
   ["dag-grid", "/t/acme/dags/orders_etl"],
   ["dag-grid-wide", `/t/big/dags/${wide}`],
   ["dag-graph", "/t/acme/dags/orders_etl?tab=graph"],

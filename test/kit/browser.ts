@@ -18,7 +18,7 @@ export type Visitor = {
   readonly page: Page;
   /** Errors of the console, refusals of the policy, answers ≥ 500. */
   readonly complaints: string[];
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 };
 
 export type Visit = {

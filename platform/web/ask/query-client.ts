@@ -1,9 +1,16 @@
-import { QueryClient } from "@tanstack/react-query";
+import { QueryCache, QueryClient } from "@tanstack/react-query";
 import { Problem } from "./ask-server.ts";
 import { connectionNow, onConnection } from "./connection.ts";
 
 /** What is shown is kept fresh by the live stream; asking again on focus or by a clock would only add load. */
 export const queryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onError: (error, query) => {
+      // Withdrawn or gone: what was read before is no longer this person's to see. After any other error it stays.
+      if (error instanceof Problem && [401, 403, 404].includes(error.status))
+        query.setState({ data: undefined });
+    },
+  }),
   defaultOptions: {
     queries: {
       staleTime: 30_000,

@@ -20,6 +20,7 @@ import { queryClient } from "../ask/query-client.ts";
 import { type Me, signOut, useMe } from "../ask/session.ts";
 import { useLive } from "../live/use-live.ts";
 import { Button, IconButton } from "../parts/button.tsx";
+import { countText } from "../parts/durations.ts";
 import { Menu } from "../parts/overlay.tsx";
 import { Loading } from "../parts/panels.tsx";
 import { Toasts } from "../parts/toasts.tsx";
@@ -40,7 +41,10 @@ export function Frame() {
   });
   useLayoutEffect(listenForKeys, []);
   useEffect(() => {
+    // Once per answer: said again with a later step, an old answer would set the clock back.
     if (me) serverSaid(Date.parse(me.now));
+  }, [me]);
+  useEffect(() => {
     if (me === null && at.pathname !== "/sign-in")
       void navigate({ to: "/sign-in", search: { back: at.href }, replace: true });
   }, [me, at, navigate]);
@@ -154,11 +158,21 @@ function TopBar({
             onSelect: () => void navigate({ to: "/" }),
           },
           "line",
-          ...me.tenants.map((one) => ({
+          ...tenantsInMenu(me.tenants, tenant).map((one) => ({
             text: one.tenant,
             checked: one.tenant === tenant,
             onSelect: () => void navigate({ to: "/t/$tenant", params: { tenant: one.tenant } }),
           })),
+          ...(me.tenants.length > tenantsInMenuMax
+            ? [
+                "line" as const,
+                {
+                  text: `Find one of ${countText(me.tenants.length)} …`,
+                  icon: <Search size={14} />,
+                  onSelect: onFind,
+                },
+              ]
+            : []),
         ]}
       />
       <button
@@ -236,6 +250,16 @@ function TopBar({
     </div>
   );
 }
+
+const tenantsInMenuMax = 30;
+/** An administrator may have thousands: a menu is for a few, the one that is open among them; the rest are searched. */
+const tenantsInMenu = (all: Me["tenants"], open: string | undefined): Me["tenants"] =>
+  all.length <= tenantsInMenuMax
+    ? all
+    : [
+        ...all.filter(({ tenant }) => tenant === open),
+        ...all.filter(({ tenant }) => tenant !== open).slice(0, tenantsInMenuMax - 1),
+      ];
 
 const commonZones = [
   "Europe/London",

@@ -91,7 +91,7 @@ export default function Palette({
           )}
         </Command.Group>
         <Command.Group heading="Tenants" className={group}>
-          {me.tenants.map((one) => (
+          {tenantsLike(me.tenants, words).map((one) => (
             <Command.Item
               key={one.tenant}
               value={`tenant ${one.tenant} ${one.display_name}`}
@@ -127,4 +127,13 @@ export default function Palette({
       </Command.List>
     </Command.Dialog>
   );
+}
+
+const tenantsShownMax = 30;
+/** The first that hold the words: an administrator may have thousands, and each drawn one is an element. */
+function tenantsLike(tenants: Me["tenants"], words: string): Me["tenants"] {
+  const wanted = words.trim().toLowerCase();
+  return tenants
+    .filter(({ tenant, display_name: name }) => `${tenant} ${name}`.toLowerCase().includes(wanted))
+    .slice(0, tenantsShownMax);
 }

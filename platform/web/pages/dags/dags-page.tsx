@@ -76,7 +76,7 @@ export function DagsPage() {
   };
   const trigger = (dag: string | undefined): void =>
     void navigate({
-      search: ({ trigger: _, ...old }) => (dag === undefined ? old : { ...old, trigger: dag }),
+      search: (old) => ({ ...old, trigger: dag }),
       replace: true,
     });
   const focusList = (): void => list.current?.querySelector<HTMLElement>("[role=grid]")?.focus();
@@ -148,7 +148,7 @@ export function DagsPage() {
               value={q}
               onChange={(text) =>
                 void navigate({
-                  search: ({ q: _, ...old }) => (text === "" ? old : { ...old, q: text }),
+                  search: (old) => ({ ...old, q: text === "" ? undefined : text }),
                   replace: true,
                 })
               }
@@ -244,7 +244,10 @@ function Views({
     [all, asking],
   );
   return (
-    <nav aria-label="Ready filters" className="flex items-center gap-1 overflow-x-auto px-3 pb-2">
+    <nav
+      aria-label="Ready filters"
+      className="flex shrink-0 items-center gap-1 overflow-x-auto px-3 pt-1 pb-2"
+    >
       {counted
         .filter(({ q: own, count }) => count > 0 || own === q || own === "")
         .map((view) => (
@@ -325,8 +328,11 @@ function HeadCell({
         onClick={() =>
           // By it, the other way round, and as it was.
           void navigate({
-            search: ({ sort: _, down: _d, ...old }) =>
-              !isSorted ? { ...old, sort: by } : isDown ? old : { ...old, sort: by, down: true },
+            search: (old) => ({
+              ...old,
+              sort: isSorted && isDown ? undefined : by,
+              down: isSorted && !isDown ? true : undefined,
+            }),
             replace: true,
           })
         }
