@@ -29,6 +29,7 @@ import { chooseTheme, useThemeChoice } from "./theme.ts";
 import { chooseZone, machineZone, useZone } from "./zone.ts";
 
 const Palette = lazy(() => import("./palette.tsx"));
+const BulkBanner = lazy(() => import("../deeds/bulk-banner.tsx"));
 const KeysHelp = lazy(() => import("./keys-help.tsx"));
 
 export function Frame() {
@@ -90,6 +91,11 @@ function SignedIn({ me }: { readonly me: Me }) {
       <header>
         <TopBar me={me} tenant={tenant} onFind={() => setOverlay("palette")} />
         <LostBanner />
+        {tenant !== undefined && mayRead(me, tenant) && (
+          <Suspense fallback={null}>
+            <BulkBanner key={tenant} tenant={tenant} />
+          </Suspense>
+        )}
       </header>
       <div className="grid min-h-0 grid-cols-1 sm:grid-cols-[auto_1fr]">
         {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
@@ -114,6 +120,9 @@ function SignedIn({ me }: { readonly me: Me }) {
     </div>
   );
 }
+
+const mayRead = (me: Me, tenant: string): boolean =>
+  me.tenants.find((one) => one.tenant === tenant)?.may.includes("run.read") === true;
 
 function TopBar({
   me,

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { BulkDeed, BulkPreview } from "../../../api/ui/runs-explorer.ts";
 import { ask, path } from "../../ask/ask-server.ts";
+import { deedWords } from "../../deeds/bulk-words.ts";
 import { DeedProblem, Heed } from "../../deeds/deed-parts.tsx";
 import { Button } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
@@ -9,17 +10,6 @@ import { countText } from "../../parts/durations.ts";
 import { Checkbox } from "../../parts/fields.tsx";
 import { Dialog } from "../../parts/overlay.tsx";
 import { Loading } from "../../parts/panels.tsx";
-
-export const deedWords: Readonly<
-  Record<BulkPreview["deed"], { readonly deed: string; readonly will: string }>
-> = {
-  clear: { deed: "Clear", will: "run again as a whole" },
-  clear_failed: { deed: "Clear what failed", will: "run again from what failed" },
-  mark_success: { deed: "Mark success", will: "are marked success" },
-  mark_failed: { deed: "Mark failed", will: "are marked failed" },
-  stop: { deed: "Stop", will: "are stopped and fail" },
-  delete: { deed: "Delete", will: "are removed with their history and logs" },
-};
 
 /** What the deed would be done on, and on what not; asked for, it waits five seconds (see the banner). */
 export function BulkDialog({

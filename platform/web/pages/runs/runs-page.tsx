@@ -1,9 +1,10 @@
 /** All runs of a tenant: facets at the left, the list, and deeds on many of them. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import type { BulkPreview, ExploredRuns, RunFacets } from "../../../api/ui/runs-explorer.ts";
 import { ask, path, query } from "../../ask/ask-server.ts";
+import { deedWords } from "../../deeds/bulk-words.ts";
 import { useKeys } from "../../frame/keys.ts";
 import { serverNow } from "../../frame/now.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
@@ -16,8 +17,7 @@ import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { Ago, Lasting } from "../../parts/time.tsx";
 import { VirtualRows } from "../../parts/virtual-rows.tsx";
-import { BulkBanner } from "./bulk-banner.tsx";
-import { BulkDialog, deedWords } from "./bulk-dialog.tsx";
+import { BulkDialog } from "./bulk-dialog.tsx";
 import { search as readSearch } from "./search.ts";
 import { choose, countChosen, isChosen, nothing, type Selection } from "./selection.ts";
 
@@ -87,11 +87,14 @@ export function RunsPage() {
         signal,
       }),
     getNextPageParam: (page) => page.next ?? undefined,
+    // The list of the facets before stays until the next one is there: no flicker, no jump.
+    placeholderData: keepPreviousData,
   });
   const facetKey = ["run facets", tenant, searchText];
   const facets = useQuery({
     queryKey: facetKey,
     queryFn: ({ signal }) => ask<RunFacets>(`${base}/facets${query(filter)}`, { signal }),
+    placeholderData: keepPreviousData,
   });
   const aboutRuns = {
     everyMs: 1_000,
@@ -197,7 +200,6 @@ export function RunsPage() {
           />
         </span>
       </div>
-      <BulkBanner tenant={tenant} />
       <div className="grid min-h-0 grow grid-cols-1 grid-rows-[auto_1fr] gap-2 px-4 pb-3 sm:grid-cols-[14rem_1fr] sm:grid-rows-1">
         <FacetPanel
           facets={facets.data}
