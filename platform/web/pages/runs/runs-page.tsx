@@ -338,6 +338,8 @@ function FacetPanel({
   return (
     <section
       aria-label="Facets"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also while there is nothing in it to be focused
+      tabIndex={0}
       className="max-h-40 overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none"
     >
       {facetKeys.map((facet) => {
@@ -359,7 +361,11 @@ function FacetPanel({
                   checked={on.includes(value)}
                   onChange={() => onToggle(facet, value)}
                 />
-                {facet === "state" && <StateMark state={value} />}
+                {facet === "state" && (
+                  <span aria-hidden>
+                    <StateMark state={value} />
+                  </span>
+                )}
                 <span className="tenant-text min-w-0 grow truncate" title={value}>
                   {value === "" ? "nobody" : facet === "commit" ? value.slice(0, 10) : value}
                 </span>
