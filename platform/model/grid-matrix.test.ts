@@ -60,20 +60,21 @@ test("every state has a byte of its own, and a strange one has none", () => {
 test("bytes that were cut anywhere are refused, never read past their end", () => {
   const whole = sample(true);
   for (let length = 0; length < whole.length; length += 1)
-    expect(readGrid(whole.slice(0, length).buffer, readHead).ok, `${length} bytes`).toBe(false);
+    expect(readGrid(whole.slice(0, length).buffer, readHead).ok).toBe(false);
   expect(readGrid(Uint8Array.from([...whole, 0]).buffer, readHead).ok).toBe(false);
 });
 
 test("no byte that is changed makes it throw, and no state is made up", () => {
   const whole = sample(true);
+  const codes = new Set<number>();
   for (let at = 0; at < whole.length; at += 1)
     for (const value of [0, 1, 0x7f, 0xff]) {
       const changed = whole.slice();
       changed[at] = value;
       const read = readGrid(changed.buffer, readHead);
-      if (read.ok)
-        for (const code of read.value.planes.states) expect(code).toBeLessThanOrEqual(stateCodeMax);
+      if (read.ok) for (const code of read.value.planes.states) codes.add(code);
     }
+  expect(Math.max(...codes)).toBeLessThanOrEqual(stateCodeMax);
 });
 
 test("a head that promises more than there is, or nonsense, is refused", () => {
@@ -104,6 +105,6 @@ test("a head that promises more than there is, or nonsense, is refused", () => {
     "{",
     "[]",
   ])
-    expect(readGrid(bytes(head), readHead).ok, head).toBe(false);
+    expect(readGrid(bytes(head), readHead).ok).toBe(false);
   expect(readGrid(bytes('{"tasks":0,"runs":[],"times":false}'), readHead).ok).toBe(true);
 });

@@ -35,6 +35,7 @@ export function rowsOf(chunk: string): string[] {
  * Colours and weights of a terminal. What writes a task's words down makes every escape visible (`\x1b`), so they
  * come in that spelling; a raw one is understood as well.
  */
+// oxlint-disable-next-line no-control-regex -- an escape is what it looks for
 export const colourCodes = /(?:\u001b|\\x1b)\[([\d;]{0,60})m/g;
 
 /** Without colours: what a person sees, and what is searched. */

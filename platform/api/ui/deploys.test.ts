@@ -1,4 +1,4 @@
-/* oxlint-disable typescript/no-unsafe-assignment -- answers are JSON of any shape here */
+/* oxlint-disable typescript/no-unsafe-assignment, typescript/no-unsafe-member-access, typescript/no-unsafe-return -- answers are JSON of any shape here */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openApiStage, type Stage } from "../../../test/kit/api-stage.ts";
 import { known } from "../../model/ids.ts";

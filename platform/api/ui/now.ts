@@ -299,11 +299,10 @@ function failuresOf(rows: readonly FailureRow[], perTenant: number): Now["failur
     }));
 }
 
-const newestOf = ({
-  last_state: _,
-  at,
-  ...row
-}: FailureRow): Now["failures"][number]["newest"] => ({ ...row, at: at.toISOString() });
+const newestOf = (failure: FailureRow): Now["failures"][number]["newest"] => {
+  const { last_state: _lastState, at, ...row } = failure;
+  return { ...row, at: at.toISOString() };
+};
 
 /** The planned run and those that its timetable gives after it until the end of the hour. */
 function timesOf(dag: DueDagRow, untilMs: number): string[] {

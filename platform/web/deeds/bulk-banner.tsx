@@ -10,7 +10,7 @@ import { countText } from "../parts/durations.ts";
 import { Dialog } from "../parts/overlay.tsx";
 import { Failed, Loading } from "../parts/panels.tsx";
 import { say, sayFailed } from "../parts/toasts.tsx";
-import { deedWords } from "./bulk-words.ts";
+import { deedWords, runsText } from "./bulk-words.ts";
 
 export default function BulkBanner({ tenant }: { readonly tenant: string }) {
   const client = useQueryClient();
@@ -96,8 +96,6 @@ export default function BulkBanner({ tenant }: { readonly tenant: string }) {
     </>
   );
 }
-
-const runsText = (count: number): string => `${countText(count)} run${count === 1 ? "" : "s"}`;
 
 /** Read aloud when it changes; the count-down itself would be read each second. */
 const saidOf = ({ deed, state, total, done, failed }: BulkDeed): string => {

@@ -97,7 +97,7 @@ function SignedIn({ me }: { readonly me: Me }) {
           </Suspense>
         )}
       </header>
-      <div className="grid min-h-0 grid-cols-1 sm:grid-cols-[auto_1fr]">
+      <div className="grid min-h-0 grid-cols-1 grid-rows-[auto_minmax(0,1fr)] sm:grid-cols-[auto_1fr] sm:grid-rows-1">
         {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
         <main id="content" tabIndex={-1} className="min-h-0 min-w-0 overflow-auto outline-none">
           <Suspense fallback={<Loading what="Loading" />}>

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { BulkDeed, BulkPreview } from "../../../api/ui/runs-explorer.ts";
 import { ask, path } from "../../ask/ask-server.ts";
-import { deedWords } from "../../deeds/bulk-words.ts";
+import { deedWords, runsText } from "../../deeds/bulk-words.ts";
 import { DeedProblem, Heed } from "../../deeds/deed-parts.tsx";
 import { Button } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
@@ -68,7 +68,7 @@ export function BulkDialog({
             disabled={busy || runs.length === 0}
             onClick={() => void create()}
           >
-            {deedWords[deed].deed}: {countText(runs.length)} runs
+            {deedWords[deed].deed}: {runsText(runs.length)}
           </Button>
         </>
       }
@@ -82,11 +82,9 @@ export function BulkDialog({
       ) : (
         <>
           <p>
-            <strong>
-              {countText(runs.length)} run{runs.length === 1 ? "" : "s"}
-            </strong>{" "}
-            of {countText(preview.data.dags)} DAG{preview.data.dags === 1 ? "" : "s"}{" "}
-            {deedWords[deed].will}: {countText(preview.data.instances)} task instances.
+            <strong>{runsText(runs.length)}</strong> of {countText(preview.data.dags)} DAG
+            {preview.data.dags === 1 ? "" : "s"} {deedWords[deed].will}:{" "}
+            {countText(preview.data.instances)} task instances.
           </p>
           {preview.data.capped && (
             <Heed>

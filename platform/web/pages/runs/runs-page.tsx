@@ -287,7 +287,7 @@ function RunRow({
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it comes into sight
   useEffect(() => onSeen?.(), [isLast]);
   return (
-    <div role="gridcell" className="flex h-full items-center gap-3 px-3 text-sm">
+    <div role="gridcell" className="flex h-full items-center gap-2 px-3 text-sm sm:gap-3">
       <input
         type="checkbox"
         aria-label={`Choose ${run.dag_id} ${run.run_id}`}
@@ -300,7 +300,7 @@ function RunRow({
       <Link
         to="/t/$tenant/dags/$dag"
         params={{ tenant, dag: run.dag_id }}
-        className="tenant-text w-44 shrink-0 truncate hover:underline"
+        className="tenant-text w-[26%] shrink-0 truncate hover:underline sm:w-44"
         title={run.dag_id}
       >
         {run.dag_id}
@@ -319,7 +319,7 @@ function RunRow({
       <span className="hidden w-24 text-right md:block">
         <Lasting from={run.started_at} to={run.ended_at} />
       </span>
-      <span className="w-24 shrink-0 text-right text-muted">
+      <span className="shrink-0 text-right text-muted sm:w-24">
         <Ago at={run.run_after} />
       </span>
     </div>
@@ -340,7 +340,7 @@ function FacetPanel({
       aria-label="Facets"
       // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also while there is nothing in it to be focused
       tabIndex={0}
-      className="max-h-40 overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none"
+      className="max-h-32 overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none"
     >
       {facetKeys.map((facet) => {
         const on = chosen(facet);
