@@ -12,7 +12,7 @@ import { Failed, Loading } from "../parts/panels.tsx";
 import { say, sayFailed } from "../parts/toasts.tsx";
 import { deedWords, runsText } from "./bulk-words.ts";
 
-export default function BulkBanner({ tenant }: { readonly tenant: string }) {
+export function BulkBanner({ tenant }: { readonly tenant: string }) {
   const client = useQueryClient();
   const [dropped, setDropped] = useState(readDropped);
   const [looked, setLooked] = useState<string>();

@@ -18,6 +18,7 @@ import { lazy, Suspense, useEffect, useLayoutEffect, useState } from "react";
 import { useConnection } from "../ask/connection.ts";
 import { queryClient } from "../ask/query-client.ts";
 import { type Me, signOut, useMe } from "../ask/session.ts";
+import { BulkBanner } from "../deeds/bulk-banner.tsx";
 import { useLive } from "../live/use-live.ts";
 import { Button, IconButton } from "../parts/button.tsx";
 import { Menu } from "../parts/overlay.tsx";
@@ -29,7 +30,6 @@ import { chooseTheme, useThemeChoice } from "./theme.ts";
 import { chooseZone, machineZone, useZone } from "./zone.ts";
 
 const Palette = lazy(() => import("./palette.tsx"));
-const BulkBanner = lazy(() => import("../deeds/bulk-banner.tsx"));
 const KeysHelp = lazy(() => import("./keys-help.tsx"));
 
 export function Frame() {
@@ -91,11 +91,7 @@ function SignedIn({ me }: { readonly me: Me }) {
       <header>
         <TopBar me={me} tenant={tenant} onFind={() => setOverlay("palette")} />
         <LostBanner />
-        {tenant !== undefined && mayRead(me, tenant) && (
-          <Suspense fallback={null}>
-            <BulkBanner key={tenant} tenant={tenant} />
-          </Suspense>
-        )}
+        {tenant !== undefined && mayRead(me, tenant) && <BulkBanner key={tenant} tenant={tenant} />}
       </header>
       <div className="grid min-h-0 grid-cols-1 grid-rows-[auto_minmax(0,1fr)] sm:grid-cols-[auto_1fr] sm:grid-rows-1">
         {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
