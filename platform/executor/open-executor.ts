@@ -31,7 +31,7 @@ import type { Answered, Continued, Door, Knock } from "../runs/advance-run.ts";
 import type { DagCache } from "../runs/dag-cache.ts";
 import { appendLog } from "../store/attempt-data.ts";
 import { type Claimed, claimAttempt, type RunAtClaim } from "../store/claim.ts";
-import { isAway, type Store } from "../store/open.ts";
+import { codeOf, isAway, type Store } from "../store/open.ts";
 import {
   beat,
   drainWorker,
@@ -303,7 +303,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
           });
           return { kind: "stale" };
         }
-        const knock: Knock = {
+        const knock: AttemptKnock = {
           kind: "attempt",
           holder,
           event: eventOf(claimed, outcome, entry.stop),
@@ -337,7 +337,20 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
               }
             : {}),
         };
-        return patiently(deps, entry, () => deps.door.advance({ tenant, run: claimed.run }, knock));
+        return patiently(deps, entry, () =>
+          deps.door.advance({ tenant, run: claimed.run }, knock),
+        ).catch((error: unknown) => {
+          // What a task said, and no reader of ours refused, the database cannot hold: said again it would be refused again.
+          if (!isUnstorable(error)) throw error;
+          log.error(
+            { room: "executor", err: error, tenant, attempt: claimed.attempt },
+            "cannot store what a task said",
+          );
+          const told = unstorable(knock, claimed.try_number);
+          return patiently(deps, entry, () =>
+            deps.door.advance({ tenant, run: claimed.run }, told),
+          );
+        });
       },
     );
 
@@ -463,6 +476,33 @@ async function patiently<T>(deps: ExecutorDeps, entry: Running, ask: () => Promi
     }
   }
 }
+
+/** Class 22: a value of a kind that no column takes. */
+const isUnstorable = (error: unknown): boolean => codeOf(error).startsWith("22");
+
+/** The attempt's end without its words. */
+function unstorable(knock: AttemptKnock, tryNumber: number): AttemptKnock {
+  const reason =
+    "What the task left behind cannot be stored: it holds a value that the database does not take.";
+  const { task_id, map_index } = knock.event;
+  return {
+    kind: "attempt",
+    holder: knock.holder,
+    event: {
+      kind: "attempt_failed",
+      task_id,
+      map_index,
+      try_number: tryNumber,
+      retryable: false,
+      reason,
+    },
+    ended: { ...knock.ended, outcome: "failed", reason },
+    xcoms: [],
+    hint: knock.hint,
+  };
+}
+
+type AttemptKnock = Extract<Knock, { readonly kind: "attempt" }>;
 
 function continueWith(before: Claimed, next: Continued): Claimed {
   return {

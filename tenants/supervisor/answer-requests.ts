@@ -393,6 +393,8 @@ function text(message: Body, field: string, lengthMax = 512): string {
   const raw = message[field];
   if (typeof raw !== "string" || raw.length === 0 || raw.length > lengthMax)
     throw new RequestProblem(`${field} must be a text of 1 to ${String(lengthMax)} characters`);
+  if (raw.includes("\u0000") || !raw.isWellFormed())
+    throw new RequestProblem(`${field} must not hold NUL or half a character`);
   return raw;
 }
 

@@ -291,7 +291,9 @@ export function conductAttempt(options: ConductOptions): Conducted {
     child.usage();
     const label = message["rendered_map_index"];
     if (typeof label === "string" && label !== "")
-      await host.setRenderedMapIndex(mask.text(label).slice(0, 250)).catch(() => undefined);
+      await host
+        .setRenderedMapIndex(storable(mask.text(label).slice(0, 250)))
+        .catch(() => undefined);
     // What it printed before this frame is in the kernel already: two rounds of the event loop bring it here.
     await nextRound();
     await nextRound();
@@ -426,7 +428,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
         uid: options.uid,
         bytesMax: limits.artifactBytes,
       },
-      (file) => host.artifact({ ...file, name: mask.text(file.name) }),
+      (file) => host.artifact({ ...file, name: storable(mask.text(file.name)) }),
     ).catch((error: unknown) => [`The artifacts could not be kept: ${messageOf(error)}`]);
     for (const problem of problems) log.say("error", problem);
     const wallMs = performance.now() - begunAt;
@@ -476,7 +478,9 @@ export function conductAttempt(options: ConductOptions): Conducted {
   }
 
   function reasonOf(raw: unknown, otherwise: string): string {
-    return typeof raw === "string" && raw !== "" ? cut(mask.text(raw.slice(0, 65_536))) : otherwise;
+    return typeof raw === "string" && raw !== ""
+      ? cut(storable(mask.text(raw.slice(0, 65_536))))
+      : otherwise;
   }
 
   function reply(frame: readonly unknown[]): void {
@@ -537,7 +541,7 @@ function readTaskIds(raw: unknown): readonly string[] {
   if (!Array.isArray(raw) || raw.length > 20_000) throw new RequestProblem("tasks must be a list");
   return raw.map((item: unknown) => {
     const id: unknown = Array.isArray(item) ? item[0] : item;
-    if (typeof id !== "string" || id.length > 512)
+    if (typeof id !== "string" || id.length > 512 || id !== storable(id))
       throw new RequestProblem("a task id must be text");
     return id;
   });
@@ -601,6 +605,9 @@ const cut = (text: string): string =>
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
+
+/** No database takes NUL or half a character in a text: an exception's message with one would never arrive. */
+const storable = (text: string): string => text.replaceAll("\u0000", "\ufffd").toWellFormed();
 
 const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

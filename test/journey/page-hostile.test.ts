@@ -35,7 +35,7 @@ def odd():
 
     @task(task_display_name=TURN)
     def fail(given):
-        raise ValueError(WIDE + "v" * 3000)
+        raise ValueError("nul \\x00 " + WIDE + "v" * 3000)
 
     fail(speak())
 odd()

@@ -96,6 +96,7 @@ function stageOn(database: TestDatabase): RunStage {
       for (const list of [first.stops, first.problems, first.runsEnded, first.timers])
         list.length = 0;
       for (const table of [
+        "bulk_deed",
         "change",
         "log_chunk",
         "dag_run",

@@ -1,4 +1,4 @@
-/* oxlint-disable typescript/no-unsafe-member-access, typescript/no-unsafe-assignment -- answers are JSON of any shape here */
+/* oxlint-disable typescript/no-unsafe-member-access, typescript/no-unsafe-assignment, typescript/no-unsafe-return -- answers are JSON of any shape here */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
@@ -323,10 +323,10 @@ test("a log that grows says so, and its new lines are there", async () => {
 
 test("who may not read the DAG's log learns nothing of it", async () => {
   for (const rest of ["", "/lines", "/line?line=1", "/groups", "/search?find=a", "/text"]) {
-    expect((await get(`${logOf("fin_report")}${rest}`, "nob")).status, rest).toBe(404);
-    expect((await get(`${logOf("orders_etl")}${rest}`, "gil")).status, rest).toBe(404);
-    expect((await get(`${logOf("orders_etl")}${rest}`, "eve")).status, rest).toBe(404);
-    expect((await get(`${logOf("secret_plan", "globex")}${rest}`)).status, rest).toBe(404);
-    expect((await get(`${logOf("no_such_dag")}${rest}`)).status, rest).toBe(404);
+    expect((await get(`${logOf("fin_report")}${rest}`, "nob")).status).toBe(404);
+    expect((await get(`${logOf("orders_etl")}${rest}`, "gil")).status).toBe(404);
+    expect((await get(`${logOf("orders_etl")}${rest}`, "eve")).status).toBe(404);
+    expect((await get(`${logOf("secret_plan", "globex")}${rest}`)).status).toBe(404);
+    expect((await get(`${logOf("no_such_dag")}${rest}`)).status).toBe(404);
   }
 });

@@ -25,7 +25,7 @@ export default function MarkDialog(props: OfTasks) {
 }
 
 function MarkRun({ tenant, dag, run, onClose }: OfTasks) {
-  const [state, setState] = useState<"success" | "failed">("success");
+  const [chosen, setState] = useState<"success" | "failed">();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>();
   const key = ["run counts", tenant, dag, run];
@@ -42,6 +42,8 @@ function MarkRun({ tenant, dag, run, onClose }: OfTasks) {
       event.kind === "changes" && event.changes.some(({ run_id }) => run_id === run),
   });
   const api = path`/t/${tenant}/api/v2/dags/${dag}/dagRuns/${run}`;
+  // What it is already is not what somebody came for.
+  const state = chosen ?? (counts.data?.state === "success" ? "failed" : "success");
   const already = counts.data?.state === state;
   const mark = async (): Promise<void> => {
     setBusy(true);

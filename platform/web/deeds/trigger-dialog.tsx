@@ -1,6 +1,6 @@
 /** Start a run: its params as a form, or as the JSON that the form means; both ways. */
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { useNavigate } from "@tanstack/react-router";
 import { History } from "lucide-react";
 import { useMemo, useState } from "react";
 import type { TriggerForm } from "../../api/ui/trigger-form.ts";
@@ -12,6 +12,7 @@ import { Field, Input, Select } from "../parts/fields.tsx";
 import { Dialog } from "../parts/overlay.tsx";
 import { Failed, Loading } from "../parts/panels.tsx";
 import { Ago } from "../parts/time.tsx";
+import { say } from "../parts/toasts.tsx";
 import { DeedProblem, Heed } from "./deed-parts.tsx";
 import { matches } from "./matches.ts";
 import { ParamFields } from "./param-fields.tsx";
@@ -50,6 +51,7 @@ export default function TriggerDialog(props: Props) {
 type Dating = "now" | "none" | "at";
 
 function Form({ tenant, dag, onClose, form }: Props & { readonly form: TriggerForm }) {
+  const navigate = useNavigate();
   const fields = useMemo(() => fieldsOf(form.params), [form]);
   const specs = useMemo(
     () =>
@@ -72,7 +74,6 @@ function Form({ tenant, dag, onClose, form }: Props & { readonly form: TriggerFo
   const [busy, setBusy] = useState(false);
   const [tried, setTried] = useState(false);
   const [problem, setProblem] = useState<unknown>();
-  const [started, setStarted] = useState<string>();
   // Made once: sent again after a lost answer it is the same run, not a second one.
   const [ownId] = useState(makeRunId);
 
@@ -148,6 +149,11 @@ function Form({ tenant, dag, onClose, form }: Props & { readonly form: TriggerFo
     dateProblem === undefined &&
     idProblem === undefined;
 
+  const land = (run: string): void => {
+    say(`Started ${run}`);
+    onClose();
+    void navigate({ to: "/t/$tenant/dags/$dag/runs/$run", params: { tenant, dag, run } });
+  };
   const trigger = async (): Promise<void> => {
     setTried(true);
     if (!isReady) return;
@@ -155,7 +161,7 @@ function Form({ tenant, dag, onClose, form }: Props & { readonly form: TriggerFo
     setProblem(undefined);
     try {
       await ask(api, { method: "POST", body });
-      setStarted(body.dag_run_id);
+      land(body.dag_run_id);
     } catch (error) {
       // Its own id is taken: an earlier try arrived although its answer did not.
       if (
@@ -164,35 +170,12 @@ function Form({ tenant, dag, onClose, form }: Props & { readonly form: TriggerFo
         runId === "" &&
         error.message.includes(ownId)
       )
-        setStarted(ownId);
+        land(ownId);
       else setProblem(error);
     } finally {
       setBusy(false);
     }
   };
-
-  if (started !== undefined)
-    return (
-      <Dialog
-        open
-        onClose={onClose}
-        title={`Trigger ${form.display_name}`}
-        foot={<Button onClick={onClose}>Close</Button>}
-      >
-        <p role="status">
-          Started:{" "}
-          <Link
-            to="/t/$tenant/dags/$dag/runs/$run"
-            params={{ tenant, dag, run: started }}
-            onClick={onClose}
-            className="tenant-text font-semibold text-accent underline"
-          >
-            {started}
-          </Link>
-        </p>
-        {form.is_paused && <Heed>The DAG is paused: the run waits until it is unpaused.</Heed>}
-      </Dialog>
-    );
 
   return (
     <Dialog

@@ -18,6 +18,7 @@ import { lazy, Suspense, useEffect, useLayoutEffect, useState } from "react";
 import { useConnection } from "../ask/connection.ts";
 import { queryClient } from "../ask/query-client.ts";
 import { type Me, signOut, useMe } from "../ask/session.ts";
+import { BulkBanner } from "../deeds/bulk-banner.tsx";
 import { useLive } from "../live/use-live.ts";
 import { Button, IconButton } from "../parts/button.tsx";
 import { countText } from "../parts/durations.ts";
@@ -94,6 +95,7 @@ function SignedIn({ me }: { readonly me: Me }) {
       <header>
         <TopBar me={me} tenant={tenant} onFind={() => setOverlay("palette")} />
         <LostBanner />
+        {tenant !== undefined && mayRead(me, tenant) && <BulkBanner key={tenant} tenant={tenant} />}
       </header>
       <div className="grid min-h-0 grid-cols-1 max-sm:grid-rows-[auto_minmax(0,1fr)] sm:grid-cols-[auto_1fr]">
         {tenant === undefined ? <span /> : <SideBar tenant={tenant} me={me} />}
@@ -118,6 +120,9 @@ function SignedIn({ me }: { readonly me: Me }) {
     </div>
   );
 }
+
+const mayRead = (me: Me, tenant: string): boolean =>
+  me.tenants.find((one) => one.tenant === tenant)?.may.includes("run.read") === true;
 
 function TopBar({
   me,

@@ -63,10 +63,10 @@ const find = (key: string) =>
 const beginsSequence = (key: string): boolean =>
   sections.some(({ keys }) => Object.keys(keys()).some((name) => name.startsWith(`${key} `)));
 
-/** Letters belong to the field that has the focus; only what is typed with Ctrl is ours there. */
+/** Letters belong to the field that has the focus, and so do the chords that edit it; the others typed with Ctrl are ours. */
 function isTyping(event: KeyboardEvent): boolean {
   const { target } = event;
-  if (event.ctrlKey || event.metaKey) return false;
+  if ((event.ctrlKey || event.metaKey) && !"acvxyz".includes(event.key.toLowerCase())) return false;
   if (!(target instanceof HTMLElement)) return false;
   return (
     target.isContentEditable ||

@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { BulkDeed, BulkPreview } from "../../../api/ui/runs-explorer.ts";
 import { ask, path } from "../../ask/ask-server.ts";
+import { deedWords, runsText } from "../../deeds/bulk-words.ts";
 import { DeedProblem, Heed } from "../../deeds/deed-parts.tsx";
 import { Button } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
@@ -9,17 +10,6 @@ import { countText } from "../../parts/durations.ts";
 import { Checkbox } from "../../parts/fields.tsx";
 import { Dialog } from "../../parts/overlay.tsx";
 import { Loading } from "../../parts/panels.tsx";
-
-export const deedWords: Readonly<
-  Record<BulkPreview["deed"], { readonly deed: string; readonly will: string }>
-> = {
-  clear: { deed: "Clear", will: "run again as a whole" },
-  clear_failed: { deed: "Clear what failed", will: "run again from what failed" },
-  mark_success: { deed: "Mark success", will: "are marked success" },
-  mark_failed: { deed: "Mark failed", will: "are marked failed" },
-  stop: { deed: "Stop", will: "are stopped and fail" },
-  delete: { deed: "Delete", will: "are removed with their history and logs" },
-};
 
 /** What the deed would be done on, and on what not; asked for, it waits five seconds (see the banner). */
 export function BulkDialog({
@@ -78,7 +68,7 @@ export function BulkDialog({
             disabled={busy || runs.length === 0}
             onClick={() => void create()}
           >
-            {deedWords[deed].deed}: {countText(runs.length)} runs
+            {deedWords[deed].deed}: {runsText(runs.length)}
           </Button>
         </>
       }
@@ -92,11 +82,9 @@ export function BulkDialog({
       ) : (
         <>
           <p>
-            <strong>
-              {countText(runs.length)} run{runs.length === 1 ? "" : "s"}
-            </strong>{" "}
-            of {countText(preview.data.dags)} DAG{preview.data.dags === 1 ? "" : "s"}{" "}
-            {deedWords[deed].will}: {countText(preview.data.instances)} task instances.
+            <strong>{runsText(runs.length)}</strong> of {countText(preview.data.dags)} DAG
+            {preview.data.dags === 1 ? "" : "s"} {deedWords[deed].will}:{" "}
+            {countText(preview.data.instances)} task instances.
           </p>
           {preview.data.capped && (
             <Heed>

@@ -1,9 +1,10 @@
 /** All runs of a tenant: facets at the left, the list, and deeds on many of them. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import type { BulkPreview, ExploredRuns, RunFacets } from "../../../api/ui/runs-explorer.ts";
 import { ask, path, query } from "../../ask/ask-server.ts";
+import { deedWords } from "../../deeds/bulk-words.ts";
 import { useKeys } from "../../frame/keys.ts";
 import { serverNow } from "../../frame/now.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
@@ -16,8 +17,7 @@ import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { Ago, Lasting } from "../../parts/time.tsx";
 import { VirtualRows } from "../../parts/virtual-rows.tsx";
-import { BulkBanner } from "./bulk-banner.tsx";
-import { BulkDialog, deedWords } from "./bulk-dialog.tsx";
+import { BulkDialog } from "./bulk-dialog.tsx";
 import { search as readSearch } from "./search.ts";
 import { choose, countChosen, isChosen, nothing, type Selection } from "./selection.ts";
 
@@ -87,11 +87,14 @@ export function RunsPage() {
         signal,
       }),
     getNextPageParam: (page) => page.next ?? undefined,
+    // The list of the facets before stays until the next one is there: no flicker, no jump.
+    placeholderData: keepPreviousData,
   });
   const facetKey = ["run facets", tenant, searchText];
   const facets = useQuery({
     queryKey: facetKey,
     queryFn: ({ signal }) => ask<RunFacets>(`${base}/facets${query(filter)}`, { signal }),
+    placeholderData: keepPreviousData,
   });
   const aboutRuns = {
     everyMs: 1_000,
@@ -197,7 +200,6 @@ export function RunsPage() {
           />
         </span>
       </div>
-      <BulkBanner tenant={tenant} />
       <div className="grid min-h-0 grow grid-cols-1 grid-rows-[auto_1fr] gap-2 px-4 pb-3 sm:grid-cols-[14rem_1fr] sm:grid-rows-1">
         <FacetPanel
           facets={facets.data}
@@ -285,7 +287,7 @@ function RunRow({
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it comes into sight
   useEffect(() => onSeen?.(), [isLast]);
   return (
-    <div role="gridcell" className="flex h-full items-center gap-3 px-3 text-sm">
+    <div role="gridcell" className="flex h-full items-center gap-2 px-3 text-sm sm:gap-3">
       <input
         type="checkbox"
         aria-label={`Choose ${run.dag_id} ${run.run_id}`}
@@ -298,7 +300,7 @@ function RunRow({
       <Link
         to="/t/$tenant/dags/$dag"
         params={{ tenant, dag: run.dag_id }}
-        className="tenant-text w-44 shrink-0 truncate hover:underline"
+        className="tenant-text w-[26%] shrink-0 truncate hover:underline sm:w-44"
         title={run.dag_id}
       >
         {run.dag_id}
@@ -317,7 +319,7 @@ function RunRow({
       <span className="hidden w-24 text-right md:block">
         <Lasting from={run.started_at} to={run.ended_at} />
       </span>
-      <span className="w-24 shrink-0 text-right text-muted">
+      <span className="shrink-0 text-right text-muted sm:w-24">
         <Ago at={run.run_after} />
       </span>
     </div>
@@ -336,7 +338,9 @@ function FacetPanel({
   return (
     <section
       aria-label="Facets"
-      className="max-h-40 overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also while there is nothing in it to be focused
+      tabIndex={0}
+      className="max-h-32 overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none"
     >
       {facetKeys.map((facet) => {
         const on = chosen(facet);
@@ -357,7 +361,11 @@ function FacetPanel({
                   checked={on.includes(value)}
                   onChange={() => onToggle(facet, value)}
                 />
-                {facet === "state" && <StateMark state={value} />}
+                {facet === "state" && (
+                  <span aria-hidden>
+                    <StateMark state={value} />
+                  </span>
+                )}
                 <span className="tenant-text min-w-0 grow truncate" title={value}>
                   {value === "" ? "nobody" : facet === "commit" ? value.slice(0, 10) : value}
                 </span>
