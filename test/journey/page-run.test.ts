@@ -320,7 +320,7 @@ describe.skipIf(noChromium)("a run's screen", () => {
     const page = await visit("/t/acme/dags/broken/runs/going");
     await page.getByRole("grid").waitFor();
     await house.must("dagrun", "delete", "acme/broken/going");
-    await page.getByText("This run was deleted while you looked at it.").waitFor();
+    await page.getByText("This run was deleted while you looked at it").waitFor();
   }, 60_000);
 
   test("a run is triggered again with its conf, and one is deleted after a question", async () => {

@@ -6,11 +6,12 @@ import { type ComponentType, lazy, Suspense, useState } from "react";
 import type { DagHead } from "../../../api/ui/grid.ts";
 import { ask, Problem, path } from "../../ask/ask-server.ts";
 import { useMay } from "../../ask/session.ts";
+import { useWasThere } from "../../ask/was-there.ts";
 import { PauseSwitch, TriggerDialog } from "../../deeds/deed-dialogs.tsx";
 import { useKeys } from "../../frame/keys.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
 import { Button } from "../../parts/button.tsx";
-import { Failed, Loading, PageHead } from "../../parts/panels.tsx";
+import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
 import { StateMark } from "../../parts/state-mark.tsx";
 import { Ago, Time } from "../../parts/time.tsx";
 
@@ -59,6 +60,7 @@ function OneDag({ tenant, dag }: TabProps) {
     ...(search.task === undefined ? {} : { task: search.task }),
   });
   const isGone = error instanceof Problem && error.status === 404;
+  const wasThere = useWasThere(`${tenant} ${dag}`, data);
   const isLive = data?.state === "active" && !isGone;
   useKeys("DAG", {
     ...Object.fromEntries(
@@ -77,7 +79,11 @@ function OneDag({ tenant, dag }: TabProps) {
     ) : (
       <>
         <PageHead crumbs={crumbsOf(tenant)} title={dag} />
-        <Failed error={error} retry={() => void refetch()} />
+        {isGone && wasThere ? (
+          <Empty title="This DAG was deleted while its page was open, or is no longer yours to see." />
+        ) : (
+          <Failed error={error} retry={() => void refetch()} />
+        )}
       </>
     );
   const Active = tabs.find(({ id }) => id === active)?.Tab ?? tabs[0].Tab;
@@ -104,13 +110,7 @@ function OneDag({ tenant, dag }: TabProps) {
         )}
       </PageHead>
       <HeadFacts head={data} dag={dag} tenant={tenant} />
-      {isGone && (
-        <p role="alert" className="mx-4 mb-2 rounded-md bg-danger-soft px-3 py-2 text-danger">
-          This DAG was deleted while its page was open, or is no longer yours to see. What is below
-          is what was known before.
-        </p>
-      )}
-      {!isGone && data.state === "retired" && (
+      {data.state === "retired" && (
         <p role="status" className="mx-4 mb-2 rounded-md bg-warn-soft px-3 py-2 text-warn">
           This DAG is retired: its file no longer has it since commit{" "}
           <code>{data.commit.slice(0, 8)}</code>. Its history stays; no new run begins. Push a file

@@ -14,6 +14,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { OtherRun, RunScreen, Structure } from "../../../api/ui/run-screen.ts";
 import { ask, Problem, path, query } from "../../ask/ask-server.ts";
 import { useMay } from "../../ask/session.ts";
+import { useWasThere } from "../../ask/was-there.ts";
 import { ClearDialog, MarkDialog, StopDialog, TriggerDialog } from "../../deeds/deed-dialogs.tsx";
 import { useKeys } from "../../frame/keys.ts";
 import { useNow } from "../../frame/now.ts";
@@ -81,8 +82,9 @@ export function RunPage() {
         : event.kind === "notice" && event.about === "dag" && isOfRun(event),
   });
   const { data, error } = answer;
+  const wasThere = useWasThere(`${tenant} ${dag} ${run}`, data);
   const isGone = error instanceof Problem && error.status === 404;
-  if (data !== undefined && isGone) return <Gone tenant={tenant} dag={dag} run={run} />;
+  if (wasThere && isGone) return <Gone tenant={tenant} dag={dag} run={run} />;
   if (data === undefined)
     return (
       <>
@@ -113,7 +115,7 @@ function Gone({
   return (
     <>
       <PageHead title={run} crumbs={crumbsOf(tenant, dag)} />
-      <Empty title="This run was deleted while you looked at it.">
+      <Empty title="This run was deleted while you looked at it, or is no longer yours to see.">
         <p>Its logs and XComs went with it. Other runs of its DAG are on the DAG’s own page.</p>
       </Empty>
     </>

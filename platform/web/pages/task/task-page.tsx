@@ -5,6 +5,7 @@ import { useMemo, useState } from "react";
 import type { TaskScreen } from "../../../api/ui/task-screen.ts";
 import { ask, Problem, path, query } from "../../ask/ask-server.ts";
 import { useMay } from "../../ask/session.ts";
+import { useWasThere } from "../../ask/was-there.ts";
 import { ClearDialog, MarkDialog } from "../../deeds/deed-dialogs.tsx";
 import { useKeys } from "../../frame/keys.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
@@ -60,7 +61,16 @@ export function TaskPage() {
   });
   const place: Place = { tenant, dag, run, task, map };
   const crumbs = crumbsOf(place);
-  if (error instanceof Problem && error.status === 404 && map < 0)
+  const isGone = error instanceof Problem && error.status === 404;
+  const wasThere = useWasThere(`${tenant} ${dag} ${run} ${task} ${map}`, data);
+  if (isGone && wasThere)
+    return (
+      <>
+        <PageHead title={task} crumbs={crumbs} />
+        <Empty title="This run was deleted while you looked at it, or is no longer yours to see." />
+      </>
+    );
+  if (isGone && map < 0)
     return (
       <div className="flex min-h-full flex-col lg:h-full">
         <PageHead title={task} crumbs={crumbs} />
@@ -71,11 +81,7 @@ export function TaskPage() {
     return (
       <>
         <PageHead title={task} crumbs={crumbs} />
-        {error instanceof Problem && error.status === 404 && data !== undefined ? (
-          <Empty title="This run was deleted while you looked at it." />
-        ) : (
-          <Failed error={error} retry={() => void answer.refetch()} />
-        )}
+        <Failed error={error} retry={() => void answer.refetch()} />
       </>
     );
   if (data === undefined)
