@@ -3,6 +3,7 @@
  * limits. The outcome stands with the terminal frame; that everything of the attempt ends, and its last words
  * arrive, is seen to afterwards (`Conducted.settled`).
  */
+import type { Socket } from "node:net";
 import type {
   AttemptEnd,
   AttemptHost,
@@ -50,6 +51,7 @@ const afterTerminalMs = 20_000;
 const executionTimeoutGraceS = 10;
 const reasonLengthMax = 4000;
 const framesWaitingMax = 32;
+const lastWordsMs = 10_000;
 
 /** Why the supervisor itself ends an attempt. */
 type Ending =
@@ -69,7 +71,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
   const waiting: unknown[] = [];
   const timers = new Set<NodeJS.Timeout>();
   const { promise: outcome, resolve: settleOutcome } = Promise.withResolvers<AttemptOutcome>();
-  const outputs: NodeJS.ReadableStream[] = [];
+  const outputs: Socket[] = [];
   const outputsEnded: Promise<void>[] = [];
   let startMs: number | undefined;
   let terminal: AttemptEnd | undefined;
@@ -294,11 +296,29 @@ export function conductAttempt(options: ConductOptions): Conducted {
       await host
         .setRenderedMapIndex(storable(mask.text(label).slice(0, 250)))
         .catch(() => undefined);
-    // What it printed before this frame is in the kernel already: two rounds of the event loop bring it here.
-    await nextRound();
-    await nextRound();
+    await readWhatWasPrinted();
     await decide(last);
     after(afterTerminalMs, () => void stopChild());
+  }
+
+  /**
+   * What it printed before its last frame is in the kernel already. Usually two rounds of the event loop bring it
+   * here; where the log's pressure holds its sockets back, when that is over. What comes after the outcome would no
+   * longer be kept: the attempt is over then.
+   */
+  async function readWhatWasPrinted(): Promise<void> {
+    const until = performance.now() + lastWordsMs;
+    for (let quiet = 0, read = -1; quiet < 2 && performance.now() < until; ) {
+      if (pressed)
+        await Promise.race([
+          relief.promise,
+          new Promise((resolve) => after(until - performance.now(), () => resolve(undefined))),
+        ]);
+      await nextRound();
+      const now = outputs.reduce((bytes, socket) => bytes + socket.bytesRead, 0);
+      quiet = now === read && !pressed ? quiet + 1 : 0;
+      read = now;
+    }
   }
 
   function onAbort(): void {
@@ -360,9 +380,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
       new Promise((resolve) => after(200, () => resolve(undefined))),
     ]);
     // A terminal frame must be read also where we paused the sockets, or where after a stall of ours the timer comes first.
-    if (pressed) await relief.promise;
-    await nextRound();
-    await nextRound();
+    await readWhatWasPrinted();
     if (busyOrDecided()) return;
     await decide(ending === undefined ? (terminal ?? endOfExit(exit)) : endOfEnding(ending));
   }
@@ -431,6 +449,8 @@ export function conductAttempt(options: ConductOptions): Conducted {
       (file) => host.artifact({ ...file, name: storable(mask.text(file.name)) }),
     ).catch((error: unknown) => [`The artifacts could not be kept: ${messageOf(error)}`]);
     for (const problem of problems) log.say("error", problem);
+    // In the house's hands before the outcome is: what is written later finds an attempt that has ended.
+    await log.flushed();
     const wallMs = performance.now() - begunAt;
     settleOutcome({
       ...last,

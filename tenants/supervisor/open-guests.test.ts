@@ -766,3 +766,18 @@ test("idle guests end, and after close nothing is left", async () => {
     await own.close();
   }
 });
+
+test("all that a task printed is with the house before its outcome is, however slowly its log is kept", async () => {
+  const kept: string[] = [];
+  const { outcome } = await stage.run("for i in range(12000): print('word', i, '.' * 80)", {
+    host: {
+      log: async (lines) => {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        kept.push(...lines.map(({ text }) => text));
+      },
+    },
+  });
+  const atTheOutcome = kept.at(-1);
+  expect(outcome.kind).toBe("success");
+  expect(atTheOutcome).toMatch(/^word 11999 /);
+}, 60_000);
