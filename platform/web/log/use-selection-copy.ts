@@ -30,6 +30,14 @@ export function useSelectionCopy(
       if (!event.shiftKey) anchor = line;
       focus = line;
     };
+    // The pointer knows the row that it is on also where the browser lost the selection with the row it began in.
+    const onMouseMove = (event: MouseEvent): void => {
+      if ((event.buttons & 1) === 0 || anchor === undefined) return;
+      focus = lineOf(event.target as Node) ?? focus;
+    };
+    const onMouseDownAnywhere = (event: MouseEvent): void => {
+      if (!element.contains(event.target as Node)) anchor = undefined;
+    };
     const onSelection = (): void => {
       const line = lineOf(document.getSelection()?.focusNode ?? null);
       if (line !== undefined) focus = line;
@@ -46,12 +54,12 @@ export function useSelectionCopy(
     const onCopy = (event: ClipboardEvent): void => {
       const selection = document.getSelection();
       if (anchor === undefined || focus === undefined || selection === null) return;
-      if (selection.isCollapsed) return;
       const range = rangeOf(anchor, focus, latest.current.lines);
-      if (
+      const isInSight =
         element.querySelector(`[data-line="${String(range.from)}"]`) !== null &&
-        element.querySelector(`[data-line="${String(range.to)}"]`) !== null
-      ) {
+        element.querySelector(`[data-line="${String(range.to)}"]`) !== null;
+      if (selection.isCollapsed && (isInSight || anchor === focus)) return;
+      if (isInSight) {
         const text = selectedText(element, selection);
         if (text === undefined) return;
         event.clipboardData?.setData("text/plain", text);
@@ -62,11 +70,15 @@ export function useSelectionCopy(
       latest.current.copy(range);
     };
     element.addEventListener("mousedown", onMouseDown);
+    element.addEventListener("mousemove", onMouseMove);
+    document.addEventListener("mousedown", onMouseDownAnywhere);
     document.addEventListener("selectionchange", onSelection);
     document.addEventListener("keydown", onKeyDown);
     document.addEventListener("copy", onCopy);
     return () => {
       element.removeEventListener("mousedown", onMouseDown);
+      element.removeEventListener("mousemove", onMouseMove);
+      document.removeEventListener("mousedown", onMouseDownAnywhere);
       document.removeEventListener("selectionchange", onSelection);
       document.removeEventListener("keydown", onKeyDown);
       document.removeEventListener("copy", onCopy);
