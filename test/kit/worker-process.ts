@@ -40,6 +40,9 @@ const guests: Guests = {
         once: true,
       });
       if (start.task_id.startsWith("quick")) end({ kind: "success", usage });
+      // What no supervisor lets through, as if one did.
+      if (start.task_id.startsWith("unstorable"))
+        end({ kind: "failed", retryable: true, reason: "half of \u0000 it", usage });
     });
   },
   parse() {

@@ -202,3 +202,16 @@ test("twenty runs through a worker that is killed in the middle all end well, ea
     select count(*)::int as n from airlock.attempt where outcome = 'success'`;
   expect(won?.n).toBe(60);
 });
+
+test("an outcome that the database does not take ends its attempt with a sentence, at once and without a retry", async () => {
+  await stage.deploy(one("unstorable", { retries: 3 }));
+  await worker();
+  const run = await stage.trigger("one");
+  expect(await ended(run)).toBe("failed");
+  const attempt = await attemptOf(run);
+  expect(attempt).toMatchObject({ state: "ended" });
+  expect(attempt.reason).toContain("cannot be stored");
+  const [row] = await stage.database
+    .owner`select try_number, state from airlock.task_instance where run = ${run}`;
+  expect(row).toMatchObject({ try_number: 1, state: "failed" });
+});
