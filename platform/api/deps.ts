@@ -4,6 +4,7 @@ import type { Authorizer } from "../../policies/authz/authorizer.ts";
 import type { Answer } from "../model/answer.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
+import type { ReachAnswer, ReachTarget } from "../model/reach.ts";
 import type { Keyring } from "../secrets/keyring.ts";
 import type { Store, Tx } from "../store/open.ts";
 
@@ -51,25 +52,6 @@ export type HealthFacts = {
   readonly triggerer_heartbeat: Date | null;
   /** What works less well than it could on this machine (no cgroups …), one sentence each. */
   readonly warnings: readonly string[];
-};
-
-export type ReachTarget = { readonly host: string; readonly port: number; readonly tls: boolean };
-
-export type ReachAnswer = {
-  readonly outcome:
-    | "reached"
-    | "reached_tls"
-    | "not_allowed"
-    | "no_name"
-    | "refused"
-    | "timeout"
-    | "unreachable"
-    | "tls"
-    | "closed"
-    | "no_sandbox";
-  /** The system's or TLS' word for it. */
-  readonly code?: string;
-  readonly ms: number;
 };
 
 // ---- runs: the door

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join } from "node:path";
 import { promisify } from "node:util";
@@ -13,8 +14,6 @@ export type Page = {
   /** Answers and says true if the address is the page's. */
   serve(request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean>;
 };
-
-type File = { readonly body: Buffer; readonly type: string };
 
 const brotli = promisify(brotliCompress);
 const zip = promisify(gzip);
@@ -39,7 +38,7 @@ export function openPage(folder: string): Page {
       const name = /^\/page\/([\w.-]+)$/.exec(path)?.[1];
       if (name !== undefined) {
         if (!names.has(name)) return notThere(response);
-        await sendFile(request, response, name, readFile(folder, name), packed);
+        await sendFile(request, response, folder, name, packed);
         return true;
       }
       if (!isPageAddress(path)) return false;
@@ -54,11 +53,6 @@ const isPageAddress = (path: string): boolean =>
   path === "/" ||
   /^\/(?:sign-in|platform)(?:\/|$)/.test(path) ||
   (/^\/t\/[^/]+(?:\/|$)/.test(path) && !/^\/t\/[^/]+\/(?:api|auth|hooks)(?:\/|$)/.test(path));
-
-const readFile = (folder: string, name: string): File => ({
-  body: readFileSync(join(folder, "page", name)),
-  type: types[extname(name)] ?? "application/octet-stream",
-});
 
 function notThere(response: ServerResponse): true {
   response.writeHead(404, { "content-type": "text/plain", "x-content-type-options": "nosniff" });
@@ -99,19 +93,21 @@ const policyOf = (nonce: string): string =>
 async function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
+  folder: string,
   name: string,
-  file: File,
   packed: Map<string, Buffer>,
 ): Promise<void> {
   const accepts = String(request.headers["accept-encoding"] ?? "");
   const encoding = /\bbr\b/.test(accepts) ? "br" : /\bgzip\b/.test(accepts) ? "gzip" : undefined;
-  const body =
-    encoding === undefined
-      ? file.body
-      : (packed.get(`${encoding} ${name}`) ?? (await pack(file.body, encoding)));
-  if (encoding !== undefined) packed.set(`${encoding} ${name}`, body);
+  const key = `${encoding ?? "plain"} ${name}`;
+  let body = packed.get(key);
+  if (body === undefined) {
+    const file = await readFile(join(folder, "page", name));
+    body = encoding === undefined ? file : await pack(file, encoding);
+    if (encoding !== undefined) packed.set(key, body);
+  }
   response.writeHead(200, {
-    "content-type": file.type,
+    "content-type": types[extname(name)] ?? "application/octet-stream",
     "content-length": body.length,
     ...(encoding === undefined ? {} : { "content-encoding": encoding }),
     vary: "accept-encoding",

@@ -68,11 +68,12 @@ export const addNotice = (tx: Tx, tenant: TenantId, kind: NoticeKind, dagId = ""
     values (${tenant}, 0, ${dagId}, '', '', -1, 0, ${kind}) returning 1)
   select pg_notify('airlock_feed', '') from noted`;
 
-/** The same about the transaction's own tenant: a connection, a variable or a pool was made, changed or removed. */
+/**
+ * The same about the transaction's own tenant: a connection, a variable or a pool was made, changed or removed. Without
+ * a bell: tasks set variables as well, and NOTIFY takes a global lock at their commit. Who looks reads it within a second.
+ */
 export const noteThings = (tx: Tx) => tx`
-  with noted as (
-    insert into airlock.change (tenant, run, dag_id, run_id, task_id, map_index, try_number, to_state)
-    values (airlock.current_tenant(), 0, '', '', '', -1, 0, 'things') returning 1)
-  select pg_notify('airlock_feed', '') from noted`;
+  insert into airlock.change (tenant, run, dag_id, run_id, task_id, map_index, try_number, to_state)
+  values (airlock.current_tenant(), 0, '', '', '', -1, 0, 'things')`;
 
 export const isNotice = (change: Change): boolean => change.run_id === "";

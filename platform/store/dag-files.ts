@@ -1,8 +1,8 @@
 /** What the last parse of each file found, and which files cannot be loaded. */
 import type { FileProblem } from "../model/guest.ts";
 import type { CommitId, DagId, RepositoryId, TenantId } from "../model/ids.ts";
+import { storable } from "../model/storable-text.ts";
 import type { Tx } from "./open.ts";
-import { storable } from "./repositories.ts";
 
 export type DagFileRow = {
   readonly path: string;

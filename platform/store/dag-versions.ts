@@ -1,8 +1,8 @@
 /** The writing side of DAGs and their versions: what a sync makes live, in one transaction with everything else of it. */
 import type { DagSpec } from "../model/dag-spec.ts";
 import type { CommitId, DagId, RepositoryId, TenantId } from "../model/ids.ts";
+import { storable } from "../model/storable-text.ts";
 import type { Tx } from "./open.ts";
-import { storable } from "./repositories.ts";
 
 export type LiveDag = {
   readonly dag_id: DagId;

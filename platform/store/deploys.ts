@@ -1,9 +1,10 @@
 /** The record of what was deployed when, and what was wrong with it. */
 import type { CommitId, RepositoryId, TenantId } from "../model/ids.ts";
+import { storable } from "../model/storable-text.ts";
 import { addNotice } from "./changes.ts";
 import { type SeenIds, seenIn } from "./filters.ts";
 import type { Tx } from "./open.ts";
-import { type SyncReason, storable } from "./repositories.ts";
+import type { SyncReason } from "./repositories.ts";
 
 export type DeployCounts = {
   readonly new: number;

@@ -403,7 +403,3 @@ export async function keepNeededBundles(
                         where r.tenant = b.tenant and r.repository = b.repository and r.commit = b.commit)`;
   return new Set(commits);
 }
-
-/** Postgres refuses text with NUL and lone surrogates; what tenants wrote is shown without them. */
-export const storable = (text: string): string =>
-  text.replaceAll("\u0000", "\ufffd").toWellFormed();

@@ -1,7 +1,6 @@
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { createRoot } from "react-dom/client";
-import { watchNetwork } from "./ask/connection.ts";
 import { queryClient } from "./ask/query-client.ts";
 import { followTheme } from "./frame/theme.ts";
 import { router } from "./router.tsx";
@@ -9,7 +8,6 @@ import "./theme.css";
 
 giveNonce();
 followTheme();
-watchNetwork();
 // Modal dialogs lock the page's scrolling by a style element of their own, which our policy wants a nonce on; the
 // library that makes it reads the nonce from here.
 Object.assign(globalThis, {

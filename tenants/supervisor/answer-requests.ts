@@ -11,6 +11,7 @@ import type {
   XComRef,
 } from "../../platform/model/guest.ts";
 import { isObject, type Json, type JsonObject } from "../../platform/model/json.ts";
+import { storable } from "../../platform/model/storable-text.ts";
 import type { Mask } from "./mask-secrets.ts";
 
 export type Body = { readonly [key: string]: unknown };
@@ -393,7 +394,7 @@ function text(message: Body, field: string, lengthMax = 512): string {
   const raw = message[field];
   if (typeof raw !== "string" || raw.length === 0 || raw.length > lengthMax)
     throw new RequestProblem(`${field} must be a text of 1 to ${String(lengthMax)} characters`);
-  if (raw.includes("\u0000") || !raw.isWellFormed())
+  if (raw !== storable(raw))
     throw new RequestProblem(`${field} must not hold NUL or half a character`);
   return raw;
 }

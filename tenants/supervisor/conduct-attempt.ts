@@ -13,6 +13,7 @@ import type {
   LogLine,
 } from "../../platform/model/guest.ts";
 import { isObject, type Json } from "../../platform/model/json.ts";
+import { storable } from "../../platform/model/storable-text.ts";
 import {
   answerRequest,
   type Body,
@@ -308,14 +309,15 @@ export function conductAttempt(options: ConductOptions): Conducted {
    */
   async function readWhatWasPrinted(): Promise<void> {
     const until = performance.now() + lastWordsMs;
-    for (let quiet = 0, read = -1; quiet < 2 && performance.now() < until; ) {
+    const bytesRead = (): number => outputs.reduce((bytes, socket) => bytes + socket.bytesRead, 0);
+    for (let quiet = 0, read = bytesRead(); quiet < 2 && performance.now() < until; ) {
       if (pressed)
         await Promise.race([
           relief.promise,
           new Promise((resolve) => after(until - performance.now(), () => resolve(undefined))),
         ]);
       await nextRound();
-      const now = outputs.reduce((bytes, socket) => bytes + socket.bytesRead, 0);
+      const now = bytesRead();
       quiet = now === read && !pressed ? quiet + 1 : 0;
       read = now;
     }
@@ -625,9 +627,6 @@ const cut = (text: string): string =>
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
-
-/** No database takes NUL or half a character in a text: an exception's message with one would never arrive. */
-const storable = (text: string): string => text.replaceAll("\u0000", "\ufffd").toWellFormed();
 
 const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

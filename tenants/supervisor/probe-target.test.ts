@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ReachTarget } from "../../platform/model/reach.ts";
 import { type Driver, openSandbox, type Sandbox } from "../sandbox/open-sandbox.ts";
-import { type ProbeTarget, probeTarget } from "./probe-target.ts";
+import { probeTarget } from "./probe-target.ts";
 
 const root = process.getuid?.() === 0;
 const uid = root ? 43_000 + (process.pid % 10_000) : (process.getuid?.() ?? 0);
@@ -37,7 +38,7 @@ describe.each<Driver>(["bubblewrap", "namespaces", "plain"])(
       rmSync(folder, { recursive: true, force: true });
     });
     const probe = async (
-      target: Partial<ProbeTarget> & { port: number },
+      target: Partial<ReachTarget> & { port: number },
       { egress = true, deadlineMs = 10_000 } = {},
     ) => {
       if (sandbox === undefined) throw new Error("no sandbox");

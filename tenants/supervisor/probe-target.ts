@@ -4,33 +4,9 @@
  */
 import type { EgressRule } from "../../platform/model/guest.ts";
 import { isObject } from "../../platform/model/json.ts";
+import type { ReachAnswer, ReachTarget } from "../../platform/model/reach.ts";
 import type { DoorNews } from "../sandbox/egress.ts";
 import type { Sandbox } from "../sandbox/open-sandbox.ts";
-
-export type ProbeTarget = {
-  readonly host: string;
-  readonly port: number;
-  /** Speak TLS and check the certificate. */
-  readonly tls: boolean;
-};
-
-export type ProbeAnswer = {
-  readonly outcome:
-    | "reached"
-    | "reached_tls"
-    | "not_allowed"
-    | "no_name"
-    | "refused"
-    | "timeout"
-    | "unreachable"
-    | "tls"
-    | "closed"
-    /** The sandbox itself did not start. */
-    | "no_sandbox";
-  /** The system's or TLS' word for it, as `ECONNREFUSED`; nothing that the other side could choose. */
-  readonly code?: string;
-  readonly ms: number;
-};
 
 export type ProbeDeps = {
   readonly sandbox: Pick<Sandbox, "launch" | "node" | "binds" | "root">;
@@ -42,12 +18,12 @@ const saidBytesMax = 4_096;
 const memoryBytes = 2 * 1024 ** 3;
 
 export async function probeTarget(
-  target: ProbeTarget,
+  target: ReachTarget,
   who: { readonly uid: number; readonly egress: readonly EgressRule[] },
   { sandbox, deadlineMs = deadlineMsDefault }: ProbeDeps,
-): Promise<ProbeAnswer> {
+): Promise<ReachAnswer> {
   const begun = performance.now();
-  const answer = (outcome: ProbeAnswer["outcome"], code?: string): ProbeAnswer => ({
+  const answer = (outcome: ReachAnswer["outcome"], code?: string): ReachAnswer => ({
     outcome,
     ...(code === undefined || code === "" ? {} : { code }),
     ms: Math.round(performance.now() - begun),
@@ -121,7 +97,7 @@ export async function probeTarget(
   }
 }
 
-function outcomeOf(code: string): ProbeAnswer["outcome"] {
+function outcomeOf(code: string): ReachAnswer["outcome"] {
   if (code === "ECONNREFUSED") return "refused";
   if (code === "ETIMEDOUT") return "timeout";
   return code === "ECONNRESET" ? "closed" : "unreachable";

@@ -1,5 +1,5 @@
 /** Where a connection leads to, and what became of trying to reach it, in words. */
-import type { ReachAnswer, ReachTarget } from "../deps.ts";
+import type { ReachAnswer, ReachTarget } from "../../model/reach.ts";
 
 /** The port that is meant where none is said, and whether TLS comes first on it. */
 const kinds: { readonly [type: string]: { readonly port: number; readonly tls?: true } } = {

@@ -27,6 +27,3 @@ export function onConnection(hear: () => void): () => void {
 
 export const connectionNow = (): Connection => connection;
 export const useConnection = (): Connection => useSyncExternalStore(onConnection, connectionNow);
-
-/** Called once, where the page begins: a module that does it by being loaded could not be loaded by a test. */
-export const watchNetwork = (): void => window.addEventListener("offline", lost);

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { InstanceCounts, TouchedInstances } from "../../api/ui/deed-previews.ts";
+import type { TouchedInstances } from "../../api/ui/deed-previews.ts";
 import { ask, path } from "../ask/ask-server.ts";
 import { useLiveQuery } from "../live/use-live.ts";
 import { Button } from "../parts/button.tsx";
@@ -14,7 +14,7 @@ import { say } from "../parts/toasts.tsx";
 import { titleOf } from "./clear-dialog.tsx";
 import type { OfTasks } from "./deed-dialogs.tsx";
 import { DeedProblem, TouchedList } from "./deed-parts.tsx";
-import { CountsOfRun, isUnfinished } from "./run-counts.tsx";
+import { CountsOfRun, isUnfinished, useRunCounts } from "./run-counts.tsx";
 
 export default function MarkDialog(props: OfTasks) {
   return props.tasks === undefined ? (
@@ -28,19 +28,7 @@ function MarkRun({ tenant, dag, run, onClose }: OfTasks) {
   const [chosen, setState] = useState<"success" | "failed">();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>();
-  const key = ["run counts", tenant, dag, run];
-  const counts = useQuery({
-    queryKey: key,
-    queryFn: ({ signal }) =>
-      ask<InstanceCounts>(path`/t/${tenant}/api/ui/dags/${dag}/runs/${run}/instance-counts`, {
-        signal,
-      }),
-    staleTime: 0,
-  });
-  useLiveQuery([tenant], key, {
-    touches: (event) =>
-      event.kind === "changes" && event.changes.some(({ run_id }) => run_id === run),
-  });
+  const counts = useRunCounts(tenant, dag, run);
   const api = path`/t/${tenant}/api/v2/dags/${dag}/dagRuns/${run}`;
   // What it is already is not what somebody came for.
   const state = chosen ?? (counts.data?.state === "success" ? "failed" : "success");

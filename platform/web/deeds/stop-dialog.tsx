@@ -1,8 +1,5 @@
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { InstanceCounts } from "../../api/ui/deed-previews.ts";
 import { ask, path } from "../ask/ask-server.ts";
-import { useLiveQuery } from "../live/use-live.ts";
 import { Button } from "../parts/button.tsx";
 import { CopyAs } from "../parts/copy-as.tsx";
 import { countText } from "../parts/durations.ts";
@@ -10,7 +7,7 @@ import { Dialog } from "../parts/overlay.tsx";
 import { Loading } from "../parts/panels.tsx";
 import { say } from "../parts/toasts.tsx";
 import { DeedProblem } from "./deed-parts.tsx";
-import { CountsOfRun, isUnfinished } from "./run-counts.tsx";
+import { CountsOfRun, isUnfinished, useRunCounts } from "./run-counts.tsx";
 
 export default function StopDialog({
   tenant,
@@ -25,19 +22,7 @@ export default function StopDialog({
 }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>();
-  const key = ["run counts", tenant, dag, run];
-  const counts = useQuery({
-    queryKey: key,
-    queryFn: ({ signal }) =>
-      ask<InstanceCounts>(path`/t/${tenant}/api/ui/dags/${dag}/runs/${run}/instance-counts`, {
-        signal,
-      }),
-    staleTime: 0,
-  });
-  useLiveQuery([tenant], key, {
-    touches: (event) =>
-      event.kind === "changes" && event.changes.some(({ run_id }) => run_id === run),
-  });
+  const counts = useRunCounts(tenant, dag, run);
   const api = path`/t/${tenant}/api/v2/dags/${dag}/dagRuns/${run}/stop`;
   const stop = async (): Promise<void> => {
     setBusy(true);

@@ -3,23 +3,9 @@
  * plain data out: the canvas only paints it.
  */
 
-export type Shape = {
-  readonly tasks: readonly {
-    readonly id: string;
-    readonly name: string | null;
-    readonly operator: string;
-    readonly group: number;
-    readonly mapped: boolean;
-    readonly gone: boolean;
-  }[];
-  readonly groups: readonly {
-    readonly id: string;
-    readonly parent: number;
-    readonly tooltip: string | null;
-    readonly mapped: boolean;
-  }[];
-  readonly tree: readonly number[];
-};
+import type { GridStructure as Shape } from "../../api/ui/grid-structure.ts";
+
+export type { Shape };
 
 /** A row stands for the tasks `from` up to before `to`: those of a group lie side by side. */
 export type Row = {

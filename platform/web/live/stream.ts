@@ -35,7 +35,8 @@ export type LiveEvent =
 
 type Message =
   | { readonly type: "interest"; readonly tab: string; readonly tenants: readonly string[] }
-  | { readonly type: "who"; readonly reader: string }
+  /** A new reader asks who looks at what. */
+  | { readonly type: "who" }
   | { readonly type: "event"; readonly event: LiveEvent }
   | { readonly type: "state"; readonly up: boolean };
 
@@ -97,7 +98,7 @@ export function openLive(): {
         channel.postMessage({ type: "state", up } satisfies Message);
       },
     );
-    channel.postMessage({ type: "who", reader: tab } satisfies Message);
+    channel.postMessage({ type: "who" } satisfies Message);
     follow();
     // Held until the tab is gone.
     await new Promise(() => undefined);
@@ -197,10 +198,13 @@ function startReader(tell: (event: LiveEvent) => void, state: (up: boolean) => v
     clearTimeout(retry);
     retry = setTimeout(open, Math.min(300 * 2 ** failures, 5_000));
   };
+  // Only a hint: a machine without a network still reaches a server of its own. Whether this one answers is asked, and
+  // asked again: an answer that was under way may have said that all is well.
   window.addEventListener("offline", () => {
+    if (source === undefined) return;
     failures += 1;
-    source?.close();
-    state(false);
+    source.close();
+    void again();
   });
   window.addEventListener("online", open);
   return {
