@@ -6,7 +6,7 @@ type Section = { readonly name: string; readonly keys: () => KeySet };
 
 let sections: readonly Section[] = [];
 const listeners = new Set<() => void>();
-const sequenceMs = 900;
+const sequenceMs = 1_500;
 let first: { readonly key: string; readonly at: number } | undefined;
 
 const set = (next: readonly Section[]): void => {
