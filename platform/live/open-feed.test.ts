@@ -95,6 +95,45 @@ test("more changes than one page holds, under one long transaction, all come, on
   expect(new Set(seen).size).toBe(12_002);
 });
 
+test("what was committed before anybody listened is no news, however long some transaction has been open", async () => {
+  const mayEnd = Promise.withResolvers<undefined>();
+  const begun = Promise.withResolvers<undefined>();
+  const held = database.owner.begin(async (tx) => {
+    await write(tx, "held");
+    begun.resolve(undefined);
+    await mayEnd.promise;
+  });
+  await begun.promise;
+  await write(database.owner, "old");
+  const seen = await listen("acme");
+  await write(database.owner, "new");
+  feed.changed();
+  await has(seen, "new");
+  mayEnd.resolve(undefined);
+  await held;
+  feed.changed();
+  await has(seen, "held");
+  expect(seen).toEqual(["new", "held"]);
+});
+
+test("who lost the line is given again what came in and after its last batch", async () => {
+  const batches: { tasks: string[]; place: string }[] = [];
+  const acme = known.tenant("acme");
+  await new Promise<void>((open) => {
+    feed.subscribe(
+      acme,
+      (changes, place) => batches.push({ tasks: changes.map((one) => one.task_id), place }),
+      open,
+    );
+  });
+  await write(database.owner, "got");
+  feed.changed();
+  await eventually(() => Promise.resolve(batches.length === 1 ? true : undefined), 5_000);
+  await write(database.owner, "missed");
+  const again = await feed.since(batches[0]?.place ?? "", [acme]);
+  expect(again?.map((one) => one.task_id)).toEqual(["got", "missed"]);
+});
+
 test("a wake-up that was lost costs a second, no change", async () => {
   const seen = await listen("acme");
   await write(database.owner, "unannounced");

@@ -6,7 +6,13 @@
  */
 import type { Logger } from "../../ops/telemetry/log.ts";
 import type { TenantId } from "../model/ids.ts";
-import { type Change, changesSince, currentCursor, readChanges } from "../store/changes.ts";
+import {
+  type Change,
+  changesSince,
+  currentSnapshot,
+  oldestOpen,
+  readChanges,
+} from "../store/changes.ts";
 import type { Store } from "../store/open.ts";
 
 export type Feed = {
@@ -19,8 +25,15 @@ export type Feed = {
   close(): void;
 };
 
-/** `place`: where to go on after this batch. */
+/** `place`: where to go on for who lost the line in this batch or after it; some of it comes again. */
 export type FeedListener = (changes: readonly Change[], place: string) => void;
+
+type Progress = {
+  /** The snapshot whose rows were all handed out. */
+  read?: string;
+  /** A read that goes over several pages. */
+  under?: { readonly to: string; after: string };
+};
 
 const notifyEveryMs = 10;
 const backstopMs = 1_000;
@@ -28,8 +41,8 @@ const batchMax = 5_000;
 
 export async function openFeed(store: Store, log: Logger): Promise<Feed> {
   const listeners = new Map<TenantId, Set<FeedListener>>();
-  let cursor: string | undefined;
-  let recent = new Set<string>();
+  /** How far it has read; one of its own for each time that somebody listens again after nobody did. */
+  let progress: Progress = {};
   const opening: (() => void)[] = [];
   let reading = false;
   /** How often somebody asked for a read; one that is under way counts for those before it. */
@@ -46,35 +59,39 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
       let heard: number;
       do {
         heard = asked;
-        const from: string = cursor ?? (await store.system(currentCursor));
-        const seen = new Set<string>();
-        let goOn = from;
-        let after = "0";
-        for (let page = 0; ; page += 1) {
-          const last = after;
-          const { changes, next } = await store.system((tx) =>
-            readChanges(tx, from, last, batchMax),
-          );
-          if (page === 0) goOn = next;
-          hand(
-            changes.filter((change) => !recent.has(change.seq)),
-            goOn,
-          );
-          for (const { seq } of changes) {
-            seen.add(seq);
-            recent.add(seq); // should the next page fail, this one is not handed out again
-          }
-          after = changes.at(-1)?.seq ?? after;
-          if (changes.length < batchMax) break;
-        }
-        recent = seen;
-        cursor = goOn;
-        for (const open of opening.splice(0)) open();
+        await readOn(progress);
       } while (heard !== asked);
     } catch (error) {
       log.warn({ room: "live", err: error }, "cannot read the feed; trying again");
     } finally {
       reading = false;
+    }
+  };
+
+  const readOn = async (mine: Progress): Promise<void> => {
+    // What opens meanwhile waits for the next round: its subscriber was not there when this one looked.
+    const waiting = opening.splice(0);
+    try {
+      if (mine.read === undefined) mine.read = await store.system(currentSnapshot);
+      else {
+        // A page that failed is read again on its own: those before it were handed out.
+        mine.under ??= { to: await store.system(currentSnapshot), after: "0" };
+        const { to } = mine.under;
+        for (let isLast = false; !isLast; ) {
+          const { after } = mine.under;
+          const from = mine.read;
+          const page = await store.system((tx) => readChanges(tx, from, to, after, batchMax));
+          if (mine !== progress) return; // nobody of then listens any more
+          hand(page, oldestOpen(from));
+          mine.under.after = page.at(-1)?.seq ?? after;
+          isLast = page.length < batchMax;
+        }
+        mine.read = to;
+        delete mine.under;
+      }
+      for (const open of waiting.splice(0)) open();
+    } finally {
+      opening.unshift(...waiting);
     }
   };
 
@@ -95,7 +112,7 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
 
   return {
     subscribe(tenant, listener, onOpen) {
-      if (listeners.size === 0) cursor = undefined;
+      if (listeners.size === 0) progress = {};
       if (onOpen !== undefined) opening.push(onOpen);
       const mine = listeners.get(tenant) ?? new Set();
       mine.add(listener);

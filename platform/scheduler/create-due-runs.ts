@@ -158,6 +158,12 @@ type LockedDag = {
 };
 
 async function lockDag(tx: Tx, tenant: TenantId, dagId: DagId): Promise<LockedDag | undefined> {
+  // In a statement of its own: one that locks goes on with its old snapshot where another scheduler has just let go, and
+  // would count that one's new run as not there.
+  const locked = tx`
+    select 1 from airlock.dag where tenant = ${tenant} and dag_id = ${dagId} and state = 'active'
+       for no key update skip locked`.execute();
+  locked.catch(() => undefined);
   const [row] = await tx<
     {
       spec: DagSpec;
@@ -191,9 +197,8 @@ async function lockDag(tx: Tx, tenant: TenantId, dagId: DagId): Promise<LockedDa
         select logical_date, interval_start, interval_end from airlock.dag_run r
          where r.tenant = d.tenant and r.dag_id = d.dag_id and r.run_type = 'scheduled'
          order by logical_date desc nulls last limit 1) l on true
-     where d.tenant = ${tenant} and d.dag_id = ${dagId} and d.state = 'active'
-       for no key update of d skip locked`;
-  if (row === undefined) return undefined;
+     where d.tenant = ${tenant} and d.dag_id = ${dagId} and d.state = 'active'`;
+  if ((await locked).length === 0 || row === undefined) return undefined;
   return {
     spec: row.spec,
     level: row.level,

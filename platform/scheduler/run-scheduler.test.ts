@@ -6,6 +6,7 @@ import { eventually } from "../../test/kit/house.ts";
 import { type OpenedDoor, openRunStage, type RunStage } from "../../test/kit/run-stage.ts";
 import type { DagSpec } from "../model/dag-spec.ts";
 import { known, type RunKey } from "../model/ids.ts";
+import { createDueRuns, planSchedules } from "./create-due-runs.ts";
 import { runScheduler, type Scheduler } from "./run-scheduler.ts";
 
 let stage: RunStage;
@@ -61,6 +62,21 @@ test("three schedulers over a backlog make one run per interval, in order, and n
   expect(found).toHaveLength(3);
   expect(found.every((run) => run.state === "running")).toBe(true);
   expect(new Set(found.map((run) => run.logical_date.getTime())).size).toBe(3);
+});
+
+test("schedulers that take turns at one DAG within milliseconds never exceed its max_active_runs", async () => {
+  const doors = [stage, ...Array.from({ length: 5 }, () => stage.another())];
+  for (let n = 0; n < 15; n += 1) {
+    await stage.reset();
+    await stage.deploy(hourly({ catchup: true, start_date: hoursAgo(12) }), { max_active_runs: 3 });
+    await planSchedules({ ...stage, log });
+    await Promise.all(
+      doors.map(async (door) => {
+        for (let turn = 0; turn < 6; turn += 1) await createDueRuns({ ...door, log });
+      }),
+    );
+    expect(await runs()).toHaveLength(3);
+  }
 });
 
 test("a DAG at max_active_runs goes on when a run of it ends, to the end of its backlog", async () => {

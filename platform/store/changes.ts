@@ -16,25 +16,34 @@ export type Change = {
 };
 
 /**
- * Rows of transactions from `cursor` on, and the cursor to ask with next: the oldest transaction that was
- * still open. Rows come again until that one has ended, so a reader drops by `seq` what it has seen; in turn
- * no row is ever missed, however long a transaction takes. A long answer comes in pages: the next one after the last
- * `seq`; the cursor to go on with afterwards is that of the first page.
+ * What a reader has read: a snapshot of Postgres (`xmin:xmax:xip`). A row is news if its transaction is not in it and is in
+ * the next one. So each row comes once, in whatever order transactions commit, and however long one of them takes,
+ * be it another database's: `xmin` alone would stand still for the whole server meanwhile.
  */
-export async function readChanges(
+export async function currentSnapshot(tx: Tx): Promise<string> {
+  const [row] = await tx<{ snapshot: string }[]>`
+    select pg_current_snapshot()::text as snapshot`;
+  if (row === undefined) throw new Error("Postgres told no snapshot");
+  return row.snapshot;
+}
+
+/** The oldest transaction that may still have been open: from here on a stranger misses nothing, and reads some rows twice. */
+export const oldestOpen = (snapshot: string): string => snapshot.slice(0, snapshot.indexOf(":"));
+
+/** Rows that `to` has and `from` has not, in pages: the next one after the last `seq`. */
+export const readChanges = async (
   tx: Tx,
-  cursor: string,
+  from: string,
+  to: string,
   afterSeq: string,
   limit: number,
-): Promise<{ readonly changes: readonly Change[]; readonly next: string }> {
-  // Before the rows: what is open now is read again, what commits in between as well.
-  const [snapshot] = await tx<{ xmin: string }[]>`
-    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`;
-  const changes = await tx<Change[]>`
+): Promise<readonly Change[]> =>
+  tx<Change[]>`
     select seq, tenant, at, dag_id, run_id, task_id, map_index, try_number, from_state, to_state
-      from airlock.change where xid >= ${cursor}::text::xid8 and seq > ${afterSeq} order by seq limit ${limit}`;
-  return { changes, next: snapshot?.xmin ?? cursor };
-}
+      from airlock.change
+     where xid >= pg_snapshot_xmin(${from}::text::pg_snapshot) and seq > ${afterSeq}
+       and not pg_visible_in_snapshot(xid, ${from}::text::pg_snapshot) and pg_visible_in_snapshot(xid, ${to}::text::pg_snapshot)
+     order by seq limit ${limit}`;
 
 /** Of some tenants, from a cursor on, oldest first. */
 export const changesSince = async (
@@ -47,12 +56,6 @@ export const changesSince = async (
     select seq, tenant, at, dag_id, run_id, task_id, map_index, try_number, from_state, to_state
       from airlock.change where xid >= ${cursor}::text::xid8 and tenant = any(${tenants as TenantId[]}::text[])
      order by seq limit ${limit}`;
-
-export async function currentCursor(tx: Tx): Promise<string> {
-  const [row] = await tx<{ xmin: string }[]>`
-    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`;
-  return row?.xmin ?? "0";
-}
 
 /** The feed is for the living: what is older than this is history, which runs and attempts keep themselves. */
 export const forgetChanges = (tx: Tx, olderHours: number) => tx`

@@ -12,7 +12,7 @@ const hour = (new Date().getUTCHours() + 12) % 24;
 const long = `long_${"x".repeat(245)}`;
 const text = (more: string): string => `
 import time
-from airflow.sdk import Param, dag, task, task_group
+from airflow.sdk import Param, Variable, dag, task, task_group
 
 DOC = """
 # Orders
@@ -43,6 +43,8 @@ def orders():
         @task
         def repair(rows):
             time.sleep(1.5)
+            while Variable.get("hold", default="no") == "yes":
+                time.sleep(0.1)
             return rows
 
         return repair(check(extracted))
@@ -271,11 +273,13 @@ describe.skipIf(noChromium)("a DAG's page", () => {
     await page.goto("/t/acme/dags/orders");
     await page.getByText("5 tasks, 2 runs").waitFor();
     await page.evaluate("window.same = true");
+    await house.must("variables", "create", "acme/hold", "yes");
     await house.must("trigger", "acme/orders", "--run-id", "third");
     await page.getByText("5 tasks, 3 runs").waitFor();
     await cellOf("clean.repair").getByText("running").waitFor();
     await click("clean.repair", 0);
     await dock("Task clean.repair of run third").getByText("running").first().waitFor();
+    await house.must("variables", "delete", "acme/hold");
     await cellOf("clean.repair").getByText("success").waitFor();
     await dock("Task clean.repair of run third").getByText("success").first().waitFor();
     await cellOf("each").getByText("success").waitFor();
