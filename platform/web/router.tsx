@@ -27,7 +27,11 @@ import { Empty, Failed } from "./parts/panels.tsx";
 
 const root = createRootRoute({
   component: Frame,
-  notFoundComponent: () => <Empty title="There is no such page." />,
+  notFoundComponent: () => (
+    <Empty title="There is no such page.">
+      <p>The menu has all pages; Ctrl-K finds DAGs and pages by name.</p>
+    </Empty>
+  ),
 });
 const at = { getParentRoute: () => root };
 

@@ -6,11 +6,11 @@ import { ask, path } from "../ask/ask-server.ts";
 import { useNow } from "../frame/now.ts";
 import { useLiveQuery } from "../live/use-live.ts";
 import { Button } from "../parts/button.tsx";
-import { countText } from "../parts/durations.ts";
+import { countOf, countText } from "../parts/durations.ts";
 import { Dialog } from "../parts/overlay.tsx";
 import { Failed, Loading } from "../parts/panels.tsx";
 import { say, sayFailed } from "../parts/toasts.tsx";
-import { deedWords, runsText } from "./bulk-words.ts";
+import { deedWords } from "./bulk-words.ts";
 
 export function BulkBanner({ tenant }: { readonly tenant: string }) {
   const client = useQueryClient();
@@ -39,7 +39,7 @@ export function BulkBanner({ tenant }: { readonly tenant: string }) {
   const takeBack = async (deed: BulkDeed): Promise<void> => {
     try {
       await ask(path`/t/${tenant}/api/ui/runs/deeds/${deed.id}/take-back`, { method: "POST" });
-      say(`Taken back: ${deedWords[deed.deed].deed} of ${runsText(deed.total)}`);
+      say(`Taken back: ${deedWords[deed.deed].deed} of ${countOf(deed.total, "run")}`);
     } catch (error) {
       sayFailed("It could not be taken back", error);
     } finally {
@@ -52,7 +52,7 @@ export function BulkBanner({ tenant }: { readonly tenant: string }) {
         <div
           key={deed.id}
           role="group"
-          aria-label={`${deedWords[deed.deed].deed}: ${runsText(deed.total)}`}
+          aria-label={`${deedWords[deed.deed].deed}: ${countOf(deed.total, "run")}`}
           className="flex flex-wrap items-center gap-x-3 gap-y-1 border-b border-line bg-accent-soft px-4 py-1.5 text-sm"
         >
           <span role="status" className="sr-only">
@@ -62,7 +62,7 @@ export function BulkBanner({ tenant }: { readonly tenant: string }) {
           {deed.state === "waiting" ? (
             <>
               <span aria-hidden>
-                {runsText(deed.total)} in <CountDown dueAt={dataUpdatedAt + deed.due_in_ms} />
+                {countOf(deed.total, "run")} in <CountDown dueAt={dataUpdatedAt + deed.due_in_ms} />
               </span>
               <Button look="primary" onClick={() => void takeBack(deed)}>
                 Undo
@@ -99,7 +99,7 @@ export function BulkBanner({ tenant }: { readonly tenant: string }) {
 
 /** Read aloud when it changes; the count-down itself would be read each second. */
 const saidOf = ({ deed, state, total, done, failed }: BulkDeed): string => {
-  const what = `${deedWords[deed].deed}: ${runsText(total)}`;
+  const what = `${deedWords[deed].deed}: ${countOf(total, "run")}`;
   if (state === "waiting") return `${what}, in a few seconds. Undo takes it back.`;
   if (state === "running") return `${what}, begun.`;
   return `${what}: ${countText(done)} done${failed > 0 ? `, ${countText(failed)} not` : ""}.`;

@@ -1,6 +1,5 @@
 /** What the deeds on many runs are called. */
 import type { BulkPreview } from "../../api/ui/runs-explorer.ts";
-import { countText } from "../parts/durations.ts";
 
 export const deedWords: Readonly<
   Record<BulkPreview["deed"], { readonly deed: string; readonly will: string }>
@@ -12,6 +11,3 @@ export const deedWords: Readonly<
   stop: { deed: "Stop", will: "are stopped and fail" },
   delete: { deed: "Delete", will: "are removed with their history and logs" },
 };
-
-export const runsText = (count: number): string =>
-  `${countText(count)} run${count === 1 ? "" : "s"}`;

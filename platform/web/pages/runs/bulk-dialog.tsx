@@ -2,11 +2,11 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { BulkDeed, BulkPreview } from "../../../api/ui/runs-explorer.ts";
 import { ask, path } from "../../ask/ask-server.ts";
-import { deedWords, runsText } from "../../deeds/bulk-words.ts";
+import { deedWords } from "../../deeds/bulk-words.ts";
 import { DeedProblem, Heed } from "../../deeds/deed-parts.tsx";
 import { Button } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
-import { countText } from "../../parts/durations.ts";
+import { countOf, countText } from "../../parts/durations.ts";
 import { Checkbox } from "../../parts/fields.tsx";
 import { Dialog } from "../../parts/overlay.tsx";
 import { Loading } from "../../parts/panels.tsx";
@@ -68,7 +68,7 @@ export function BulkDialog({
             disabled={busy || runs.length === 0}
             onClick={() => void create()}
           >
-            {deedWords[deed].deed}: {runsText(runs.length)}
+            {deedWords[deed].deed}: {countOf(runs.length, "run")}
           </Button>
         </>
       }
@@ -82,7 +82,7 @@ export function BulkDialog({
       ) : (
         <>
           <p>
-            <strong>{runsText(runs.length)}</strong> of {countText(preview.data.dags)} DAG
+            <strong>{countOf(runs.length, "run")}</strong> of {countText(preview.data.dags)} DAG
             {preview.data.dags === 1 ? "" : "s"} {deedWords[deed].will}:{" "}
             {countText(preview.data.instances)} task instances.
           </p>

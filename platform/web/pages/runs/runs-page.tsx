@@ -10,7 +10,7 @@ import { serverNow } from "../../frame/now.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
 import { Button } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
-import { countText } from "../../parts/durations.ts";
+import { countOf, countText } from "../../parts/durations.ts";
 import { Input, Select } from "../../parts/fields.tsx";
 import { Menu } from "../../parts/overlay.tsx";
 import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
@@ -176,8 +176,9 @@ export function RunsPage() {
           <option value="30d">Last 30 days</option>
         </Select>
         <span className="text-muted" role="status">
-          {countText(total)}
-          {facets.data?.capped === true ? " or more" : ""} runs
+          {facets.data?.capped === true
+            ? `${countText(total)} or more runs`
+            : countOf(total, "run")}
         </span>
         <span className="ml-auto flex flex-wrap items-center gap-2">
           {chosen > 0 && <strong>{countText(chosen)} chosen</strong>}
