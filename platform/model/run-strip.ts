@@ -50,14 +50,16 @@ const stateOf: Readonly<Record<string, RunState>> = {
 export function packRuns({ ids, states, timeAt }: RunColumns): RunStrip {
   if (states === "") return { states, ids: ["", "", ""], since: 0, times: [] };
   const first = timeAt(0);
-  const times = new Array<number>(states.length * 3);
+  const times: number[] = [];
   let before = first;
-  for (let i = 0; i < times.length; i += 3) {
+  for (let i = 0; i < states.length * 3; i += 3) {
     const after = timeAt(i);
     const started = timeAt(i + 1);
-    times[i] = hundredths(before - after);
-    times[i + 1] = hundredths(started - after);
-    times[i + 2] = hundredths(timeAt(i + 2) - started);
+    times.push(
+      hundredths(before - after),
+      hundredths(started - after),
+      hundredths(timeAt(i + 2) - started),
+    );
     before = after;
   }
   return { states, ids: sharedEnds(ids), since: rounded(first), times };

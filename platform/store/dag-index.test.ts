@@ -89,8 +89,12 @@ test("a row has its last runs, newest first, what is open, and what one may do",
   expect(first?.runs.ids).toMatch(`run_${runsPerDag} run_${runsPerDag - 1} `);
   expect(first?.runs.states.slice(0, 2)).toBe("rs");
   expect([0, 1, 2, 3, 4, 5].map((place) => first?.runs.timeAt(place))).toEqual([
-    ...[at, at, Number.NaN],
-    ...[at - 3600, at - 3600, at - 3600 + 90.5],
+    at,
+    at,
+    Number.NaN,
+    at - 3600,
+    at - 3600,
+    at - 3600 + 90.5,
   ]);
 });
 
