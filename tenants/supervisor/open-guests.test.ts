@@ -1,5 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { known } from "../../platform/model/ids.ts";
@@ -764,6 +774,24 @@ test("idle guests end, and after close nothing is left", async () => {
     expect(readdirSync(join(own.folder, "state/work"))).toEqual([]);
   } finally {
     await own.close();
+  }
+});
+
+test("a guest that takes longer to come up than one may idle is not ended under those who wait for it", async () => {
+  const slow = mkdtempSync(join(tmpdir(), "slow-guest-"));
+  chmodSync(slow, 0o755);
+  const guest = readFileSync(join(import.meta.dirname, "test-guest/guest.py"), "utf8");
+  writeFileSync(join(slow, "guest.py"), `import time\ntime.sleep(2.5)\n${guest}`);
+  const own = await setStage(undefined, {
+    idleSeconds: 1,
+    programs: { python: { dir: slow, entry: "guest.py" } },
+  });
+  try {
+    expect((await own.run("pass")).outcome.kind).toBe("success");
+    expect(own.guests.stats().started).toBe(1);
+  } finally {
+    await own.close();
+    rmSync(slow, { recursive: true });
   }
 });
 
