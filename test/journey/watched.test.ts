@@ -8,12 +8,23 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cloneRepository, eventually, type House, openHouse } from "../kit/house.ts";
 
+type Attribute = {
+  readonly key: string;
+  readonly value: { stringValue?: string; intValue?: number; doubleValue?: number };
+};
 type Span = {
   readonly name: string;
   readonly traceId: string;
-  readonly attributes: readonly {
-    readonly key: string;
-    readonly value: { stringValue?: string };
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly kind: number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes: readonly Attribute[];
+  readonly links?: readonly {
+    readonly traceId: string;
+    readonly spanId: string;
+    readonly attributes: readonly Attribute[];
   }[];
 };
 type Export = {
@@ -43,6 +54,8 @@ beforeAll(async () => {
       AIRLOCK_HOST: "0.0.0.0",
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${String(port)}`,
       OTEL_BSP_SCHEDULE_DELAY: "200",
+      OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer of-the-platform",
+      AIRLOCK_CANARY: "1",
     },
   });
   await house.must("tenants", "create", "acme");
@@ -51,10 +64,32 @@ beforeAll(async () => {
   mkdirSync(join(clone.folder, "dags"));
   writeFileSync(
     join(clone.folder, "dags", "watched.dag.yaml"),
-    "id: watched\ntasks:\n  only:\n    type: node\n    code: return process.env.TRACEPARENT ?? 1;\n",
+    "id: watched\ntasks:\n  only:\n    type: node\n    code: return { ...process.env };\n",
   );
-  await clone.push("A DAG to be watched");
+  writeFileSync(
+    join(clone.folder, "dags", "upper.py"),
+    `
+import os
+from datetime import timedelta
+from airflow.sdk import dag, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+
+@dag(schedule=None)
+def upper():
+    @task(retries=1, retry_delay=timedelta(0))
+    def twice(ti=None):
+        if ti.try_number == 1:
+            raise ValueError("not-for-traces")
+        return dict(os.environ)
+
+    twice() >> TriggerDagRunOperator(task_id="below", trigger_dag_id="watched", trigger_run_id="below")
+
+upper()
+`,
+  );
+  await clone.push("DAGs to be watched");
   await house.must("trigger", "acme/watched", "--conf", '{"card": "not-for-metrics"}', "--wait");
+  await house.must("trigger", "acme/upper", "--run-id", "above", "--wait");
 }, 240_000);
 afterAll(async () => {
   await house.remove();
@@ -62,21 +97,122 @@ afterAll(async () => {
   await new Promise((done) => collector.close(done));
 });
 
-test("the push and the attempt are spans, under the names of their tenant", async () => {
-  const attribute = (span: Span, key: string): string | undefined =>
-    span.attributes.find((each) => each.key === key)?.value.stringValue;
-  const spans = await eventually(async () => {
-    const all = bodies
-      .flatMap((body) => (JSON.parse(body) as Export).resourceSpans)
-      .flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans));
-    return all.some((span) => span.name === "attempt") && all.some((span) => span.name === "sync")
-      ? all
-      : undefined;
+const attribute = (
+  { attributes }: { readonly attributes: readonly Attribute[] },
+  key: string,
+): string | number | undefined => {
+  const value = attributes.find((each) => each.key === key)?.value;
+  return value?.stringValue ?? value?.intValue ?? value?.doubleValue;
+};
+const allSpans = (): readonly Span[] =>
+  bodies
+    .flatMap((body) => (JSON.parse(body) as Export).resourceSpans)
+    .flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans));
+const runSpan = (dag: string, runId?: string): Promise<Span> =>
+  eventually(async () =>
+    allSpans().find(
+      (span) =>
+        span.name === `RUN ${dag}` &&
+        (runId === undefined || attribute(span, "airlock.run.id") === runId),
+    ),
+  );
+const linked = (span: Span, why: string) =>
+  (span.links ?? []).find((link) => attribute(link, "airlock.link") === why);
+
+test("a run is one trace: its own span is the root, each attempt a child, a retry points at the try before", async () => {
+  const run = await runSpan("upper", "above");
+  expect(run.parentSpanId ?? "").toBe("");
+  expect(run.kind).toBe(2);
+  expect(attribute(run, "cicd.pipeline.result")).toBe("success");
+  expect(attribute(run, "airlock.tenant")).toBe("acme");
+  const attempts = await eventually(async () => {
+    const found = allSpans().filter(
+      (span) => span.traceId === run.traceId && span.name.startsWith("task "),
+    );
+    return found.length === 3 ? found : undefined;
   });
-  const attempt = spans.find((span) => span.name === "attempt");
-  expect(attempt && attribute(attempt, "airlock.tenant")).toBe("acme");
-  expect(attempt?.traceId).toMatch(/^[0-9a-f]{32}$/);
-  expect(bodies.join("")).not.toContain("not-for-metrics");
+  for (const attempt of attempts) {
+    expect(attempt.parentSpanId).toBe(run.spanId);
+    expect(Number(attempt.startTimeUnixNano)).toBeGreaterThanOrEqual(
+      Number(run.startTimeUnixNano) - 50e6,
+    );
+  }
+  const [first, second] = attempts
+    .filter(({ name }) => name === "task twice")
+    .toSorted((a, b) => Number(a.startTimeUnixNano) - Number(b.startTimeUnixNano));
+  expect([first, second].map((one) => one && attribute(one, "airlock.try_number"))).toEqual([1, 2]);
+  expect(first && attribute(first, "cicd.pipeline.task.run.result")).toBe("failure");
+  expect(second && linked(second, "retry")?.spanId).toBe(first?.spanId);
+});
+
+test("a triggered run is linked to the attempt that triggered it, and every run to the sync that brought it", async () => {
+  const above = await runSpan("upper", "above");
+  const below = await runSpan("watched", "below");
+  const trigger = await eventually(async () =>
+    allSpans().find((span) => span.name === "task below" && span.traceId === above.traceId),
+  );
+  expect(linked(below, "triggered by")).toMatchObject({
+    traceId: above.traceId,
+    spanId: trigger.spanId,
+  });
+  const sync = await eventually(async () =>
+    allSpans().find(
+      (span) =>
+        span.name === "sync" &&
+        attribute(span, "airlock.tenant") === "acme" &&
+        attribute(span, "vcs.ref.head.revision") === attribute(above, "vcs.ref.head.revision"),
+    ),
+  );
+  expect(linked(above, "deployed by")).toMatchObject({
+    traceId: sync.traceId,
+    spanId: sync.spanId,
+  });
+  const parts = allSpans().filter((span) => span.parentSpanId === sync.spanId);
+  expect(parts.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["checkout", "parse", "store"]),
+  );
+});
+
+test("a run that is cleared runs again in a trace of its own, which points at the old one", async () => {
+  const before = await runSpan("watched", "below");
+  await house.must("clear", "acme/watched/below");
+  const again = await eventually(async () =>
+    allSpans().find(
+      (span) =>
+        span.name === "RUN watched" &&
+        span.traceId !== before.traceId &&
+        attribute(span, "airlock.run.id") === "below",
+    ),
+  );
+  expect(linked(again, "cleared")).toMatchObject({
+    traceId: before.traceId,
+    spanId: before.spanId,
+  });
+});
+
+test.each([
+  ["Node", "watched", "below", "only"],
+  ["Python", "upper", "above", "twice"],
+])(
+  "a task in %s finds its span in its environment, and nothing of the platform's collector",
+  async (_, dag, run, task) => {
+    const read = JSON.parse(
+      await house.must("xcom", "get", `acme/${dag}/${run}/${task}`, "-o", "json"),
+    ) as { value: Record<string, string> };
+    const { value } = read;
+    const [, traceId, spanId] =
+      /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(value["TRACEPARENT"] ?? "") ?? [];
+    const span = await eventually(async () => allSpans().find((each) => each.spanId === spanId));
+    expect(span.traceId).toBe(traceId);
+    expect(span.name).toBe(`task ${task}`);
+    expect(value["TRACESTATE"]).toMatch(/^airlock=[0-9a-f-]{36}$/);
+    expect(Object.keys(value).filter((name) => name.startsWith("OTEL_"))).toEqual([]);
+    expect(JSON.stringify(value)).not.toContain("of-the-platform");
+  },
+);
+
+test("no word of a tenant's data is in a span", () => {
+  expect(bodies.join("")).not.toContain("not-for-");
 });
 
 test("metrics count what happened, per tenant, without a word of a tenant's data", async () => {
@@ -84,9 +220,9 @@ test("metrics count what happened, per tenant, without a word of a tenant's data
   const answer = await fetch(`http://127.0.0.1:${at.port}/metrics`);
   const text = await answer.text();
   expect(answer.headers.get("content-type")).toContain("text/plain; version=0.0.4");
-  expect(text).toMatch(/^airlock_attempts_total\{[^}]*tenant="acme"[^}]*\} 1$/m);
-  expect(text).toMatch(/^airlock_dag_runs_total\{[^}]*success[^}]*\} 1$/m);
-  expect(text).toMatch(/^airlock_hop_seconds_count(\{[^}]*\})? 1$/m);
+  expect(text).toMatch(/^airlock_task_attempts_total\{tenant="acme",result="failure"\} 1$/m);
+  expect(text).toMatch(/^airlock_dag_runs_total\{tenant="acme",dag="upper",result="success"\} 1$/m);
+  expect(text).toMatch(/^airlock_task_queue_delay_seconds_count\{tenant="acme"\} [1-9]/m);
   expect(text).not.toContain("not-for-metrics");
 });
 
