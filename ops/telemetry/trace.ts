@@ -40,7 +40,7 @@ export async function startTracing(serviceVersion: string): Promise<Tracing | un
     env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] ?? env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? "";
   if (endpoint === "" || env["OTEL_SDK_DISABLED"] === "true") return undefined;
   if (env["OTEL_TRACES_EXPORTER"] === "none") return undefined;
-  if (!URL.canParse(endpoint))
+  if (!/^https?:/.test(endpoint) || !URL.canParse(endpoint))
     throw new Error(
       `The OTLP endpoint '${endpoint}' is not an address. It is one such as http://collector:4318.`,
     );

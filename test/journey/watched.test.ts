@@ -1,9 +1,10 @@
 /** What an SRE sees of the platform: traces at an OTLP endpoint, metrics for loopback, and what neither may show. */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cloneRepository, eventually, type House, openHouse } from "../kit/house.ts";
@@ -91,7 +92,19 @@ upper()
   await house.must("trigger", "acme/watched", "--conf", '{"card": "not-for-metrics"}', "--wait");
   await house.must("trigger", "acme/upper", "--run-id", "above", "--wait");
 }, 240_000);
+const started: ChildProcess[] = [];
+const folders: string[] = [];
 afterAll(async () => {
+  await Promise.all(
+    started.map(
+      (child) =>
+        new Promise((done) => {
+          child.once("exit", done);
+          if (child.exitCode !== null || !child.kill("SIGKILL")) done(undefined);
+        }),
+    ),
+  );
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   await house.remove();
   collector.closeAllConnections();
   await new Promise((done) => collector.close(done));
@@ -243,3 +256,124 @@ test.skipIf(outside === undefined)(
     expect(asked.status).toBe(200);
   },
 );
+
+const missing = ["prometheus", "prometheus-alertmanager"].filter(
+  (program) => spawnSync(program, ["--version"]).status !== 0,
+);
+
+test.skipIf(missing.length > 0)(
+  "a canary that fails reaches somebody: Prometheus scrapes, our rules fire, Alertmanager calls (needs Debian's prometheus and prometheus-alertmanager)",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "airlock-watch-"));
+    folders.push(folder);
+    const calls: {
+      alerts: { labels: Record<string, string>; annotations: Record<string, string> }[];
+    }[] = [];
+    const receiver = createServer((request, response) => {
+      let body = "";
+      request.on("data", (part: Buffer) => (body += part.toString("utf8")));
+      request.on("end", () => {
+        calls.push(JSON.parse(body) as (typeof calls)[number]);
+        response.end();
+      });
+    });
+    await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
+    const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+    const [manager, prometheus] = [await freePort(), await freePort()];
+    cpSync(join(import.meta.dirname, "../../ops/alerts/airlock.yaml"), join(folder, "rules.yaml"));
+    writeFileSync(
+      join(folder, "alertmanager.yml"),
+      JSON.stringify({
+        route: { receiver: "us", group_by: ["..."], group_wait: "100ms", group_interval: "1s" },
+        receivers: [
+          { name: "us", webhook_configs: [{ url: `http://127.0.0.1:${portOf(receiver)}/` }] },
+        ],
+      }),
+    );
+    writeFileSync(
+      join(folder, "prometheus.yml"),
+      JSON.stringify({
+        global: { scrape_interval: "500ms", scrape_timeout: "500ms", evaluation_interval: "500ms" },
+        rule_files: ["rules.yaml"],
+        alerting: {
+          alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${manager}`] }] }],
+        },
+        scrape_configs: [
+          {
+            job_name: "airlock",
+            static_configs: [{ targets: [`127.0.0.1:${new URL(house.url).port}`] }],
+          },
+        ],
+      }),
+    );
+    try {
+      run("prometheus-alertmanager", [
+        `--config.file=${folder}/alertmanager.yml`,
+        `--storage.path=${folder}/alertmanager`,
+        `--web.listen-address=127.0.0.1:${manager}`,
+        "--cluster.listen-address=",
+      ]);
+      run("prometheus", [
+        `--config.file=${folder}/prometheus.yml`,
+        `--storage.tsdb.path=${folder}/data`,
+        `--web.listen-address=127.0.0.1:${prometheus}`,
+        "--enable-feature=exemplar-storage",
+      ]);
+      const ask = async (path: string): Promise<unknown> => {
+        const answer = await fetch(`http://127.0.0.1:${prometheus}/api/v1/${path}`);
+        return ((await answer.json()) as { data: unknown }).data;
+      };
+      await eventually(async () => {
+        const { activeTargets } = (await ask("targets")) as {
+          activeTargets: { health: string; lastError: string }[];
+        };
+        return activeTargets[0]?.health === "up" ? true : undefined;
+      }, 30_000);
+
+      const clone = await cloneRepository(house, "airlock-canary", "canary");
+      folders.push(clone.folder);
+      const file = join(clone.folder, "dags", "must_succeed.py");
+      writeFileSync(file, clone.read("dags/must_succeed.py").replace("return 42", "return 41"));
+      expect((await clone.push("A canary that sings out of tune")).stderr).toMatch(/live in/);
+      const failed = await house.airlock("trigger", "airlock-canary/must_succeed", "--wait");
+      expect(failed.code).toBe(1);
+
+      const page = await eventually(
+        async () =>
+          calls
+            .flatMap(({ alerts }) => alerts)
+            .find(({ labels }) => labels["alertname"] === "CanaryFailed"),
+        30_000,
+      );
+      expect(page.labels["severity"]).toBe("page");
+      expect(page.annotations["runbook_url"]).toBe("ops/runbooks/CanaryFailed.md");
+      const names = (): (string | undefined)[] =>
+        calls.flatMap(({ alerts }) => alerts).map(({ labels }) => labels["alertname"]);
+      await eventually(async () => (names().includes("Watchdog") ? true : undefined));
+      expect([...new Set(names())].toSorted()).toEqual(["CanaryFailed", "Watchdog"]);
+
+      const [exemplars] = (await ask(
+        `query_exemplars?query=airlock_task_queue_delay_seconds_bucket&start=0&end=${Math.ceil(Date.now() / 1000) + 60}`,
+      )) as { exemplars: { labels: { trace_id: string } }[] }[];
+      expect(allSpans().map(({ traceId }) => traceId)).toContain(
+        exemplars?.exemplars[0]?.labels.trace_id,
+      );
+    } finally {
+      receiver.closeAllConnections();
+      receiver.close();
+    }
+  },
+  120_000,
+);
+
+function run(program: string, args: readonly string[]): void {
+  started.push(spawn(program, args, { stdio: "ignore" }));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
