@@ -1,7 +1,7 @@
 /** What an SRE sees of the platform: traces at an OTLP endpoint, metrics for loopback, and what neither may show. */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
@@ -239,6 +239,56 @@ test("metrics count what happened, per tenant, without a word of a tenant's data
   expect(text).not.toContain("not-for-metrics");
 });
 
+test("doctor finds the whole platform well, and says what it cannot know elsewhere", async () => {
+  type Told = { ok: boolean; checks: { name: string; state: string; found: string }[] };
+  const told = JSON.parse(await house.must("doctor", "-o", "json")) as Told;
+  expect(told.ok).toBe(true);
+  const state = (name: string): string | undefined =>
+    told.checks.find((check) => check.name === name)?.state;
+  for (const name of [
+    "server",
+    "postgres",
+    "durability",
+    "migrations",
+    "isolation",
+    "scheduler",
+    "sync",
+    "workers",
+    "queue",
+    "stale",
+    "key",
+    "clock",
+  ])
+    expect([name, state(name)]).toEqual([name, "ok"]);
+  chmodSync(join(house.home, "secret.key"), 0o644);
+  const worse = await house.airlock("doctor", "-o", "json");
+  chmodSync(join(house.home, "secret.key"), 0o600);
+  expect(worse.code).toBe(1);
+  expect(
+    (JSON.parse(worse.stdout) as Told).checks.filter(({ state }) => state === "fail"),
+  ).toMatchObject([{ name: "key", hint: expect.stringContaining("chmod 600") as string }]);
+});
+
+test("a team's own Prometheus sees its team", async () => {
+  const { token } = JSON.parse(
+    await house.must("tokens", "create", "team", "--tenant", "acme", "-o", "json"),
+  ) as { token: string };
+  const ask = (tenant: string, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(`${house.url}/t/${tenant}/metrics`, { headers });
+  const authorization = `Bearer ${token}`;
+  const own = await ask("acme", { authorization });
+  expect(own.status).toBe(200);
+  const names = (await own.text()).match(/^airlock.*$/gm) ?? [];
+  expect(names.length).toBeGreaterThan(10);
+  expect(names.filter((line) => !line.includes('tenant="acme"'))).toEqual([]);
+  for (const answer of [
+    await ask("acme"),
+    await ask("airlock-canary", { authorization }),
+    await ask("no-such-tenant", { authorization }),
+  ])
+    expect(answer.status).toBe(404);
+});
+
 const outside = Object.values(networkInterfaces())
   .flat()
   .find((each) => each !== undefined && !each.internal && each.family === "IPv4")?.address;
@@ -313,6 +363,10 @@ test.skipIf(missing.length > 0)(
         `--web.listen-address=127.0.0.1:${manager}`,
         "--cluster.listen-address=",
       ]);
+      // What Prometheus cannot deliver it sends again a minute later: the receiver must be there first.
+      await eventually(async () =>
+        (await fetch(`http://127.0.0.1:${manager}/-/ready`)).ok ? true : undefined,
+      );
       run("prometheus", [
         `--config.file=${folder}/prometheus.yml`,
         `--storage.tsdb.path=${folder}/data`,
