@@ -56,8 +56,8 @@ test.each(alerts)(
 
 test("every runbook belongs to an alert", () => {
   const pages = readdirSync(join(root, "ops/runbooks")).filter((name) => name !== "README.md");
-  expect(pages.map((name) => name.replace(/\.md$/, "")).toSorted()).toEqual(
-    alerts.map(({ alert }) => alert).toSorted(),
+  expect(new Set(pages.map((name) => name.replace(/\.md$/, "")))).toEqual(
+    new Set(alerts.map(({ alert }) => alert)),
   );
 });
 

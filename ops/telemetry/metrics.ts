@@ -33,7 +33,7 @@ export type OpenMetrics = {
   readonly metrics: Metrics;
   readonly registry: Registry;
   /** How many series there are. */
-  series(): number;
+  readonly series: () => number;
 };
 
 export type MetricLimits = { readonly seriesMax?: number; readonly perTenantMax?: number };

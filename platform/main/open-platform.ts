@@ -531,8 +531,14 @@ async function openParts(
       isReady: async () => (await readHealth(store, warnings)).database,
       onSurprise: onHttpSurprise,
     });
-    port = await listen(http, settings.host, settings.portIsGiven ? settings.port : 0);
     closers.push(() => endServer(http));
+    port = await listen(http, settings.host, settings.portIsGiven ? settings.port : 0).catch(
+      (error: unknown) => {
+        // The server of this machine may have it: nobody's work depends on this role being asked how it is.
+        log.warn({ room: "main", err: error }, "health and metrics go to another port");
+        return listen(http, settings.host, 0);
+      },
+    );
   }
   server.url =
     (has("server") ? settings.publicUrl : undefined) ??

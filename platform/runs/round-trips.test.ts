@@ -42,7 +42,10 @@ const countStatements = (tx: Tx): Tx => {
     }
     return query;
   };
-  return Object.assign(send, { unsafe: tx.unsafe, last: tx.last }) as unknown as Tx;
+  return Object.assign(send, {
+    unsafe: (text: string) => tx.unsafe(text),
+    last: tx.last,
+  }) as unknown as Tx;
 };
 
 beforeAll(async () => {
