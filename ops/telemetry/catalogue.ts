@@ -179,7 +179,7 @@ export const catalogue = define({
   lastSuccess: {
     name: "airlock_dag_last_success_timestamp_seconds",
     type: "gauge",
-    help: "When a run of the DAG last succeeded; 0: none of the last hundred did. Active DAGs only.",
+    help: "When a run of the DAG last succeeded; 0: none of its last thirty runs did. Active DAGs only.",
     labels: ["tenant", "dag"],
     from: "rows",
   },

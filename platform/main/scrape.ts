@@ -16,8 +16,9 @@ export type Scrape = {
   serve(request: IncomingMessage, response: ServerResponse, tenant?: string): Promise<void>;
 };
 
-const gaugesKeptMs = 5_000;
-const lastSuccessesKeptMs = 30_000;
+/** A reading serves for so long, and ten times as long as it took: at most a tenth of a connection goes to gauges. */
+const keptMsMin = 5_000;
+const keptTimes = 10;
 const dagsMax = 20_000;
 
 export function openScrape(deps: {
@@ -30,8 +31,8 @@ export function openScrape(deps: {
   readonly guests: () => { readonly warm: number; readonly running: number };
 }): Scrape {
   const { store } = deps;
-  const gauges = keep(gaugesKeptMs, async () => writeGauges(await store.system(readGauges)));
-  const successes = keep(lastSuccessesKeptMs, async () =>
+  const gauges = keep(async () => writeGauges(await store.system(readGauges)));
+  const successes = keep(async () =>
     writeSuccesses(await store.system((tx) => readLastSuccesses(tx, dagsMax))),
   );
 
@@ -79,16 +80,24 @@ export function openScrape(deps: {
 }
 
 /** One reading for all who ask at once or soon after; one that failed is not kept. */
-function keep(ms: number, read: () => Promise<void>): () => Promise<void> {
-  let last: { readonly at: number; readonly done: Promise<void> } | undefined;
+function keep(read: () => Promise<void>): () => Promise<void> {
+  let last: { until: number; readonly done: Promise<void> } | undefined;
   return () => {
-    if (last !== undefined && performance.now() - last.at < ms) return last.done;
+    if (last !== undefined && performance.now() < last.until) return last.done;
+    const begun = performance.now();
     const done = read();
-    const entry = { at: performance.now(), done };
+    // Until it is there it is everybody's.
+    const entry = { until: Number.POSITIVE_INFINITY, done };
     last = entry;
-    done.catch(() => {
-      if (last === entry) last = undefined;
-    });
+    done.then(
+      () => {
+        const now = performance.now();
+        entry.until = now + Math.max(keptMsMin, (now - begun) * keptTimes);
+      },
+      () => {
+        if (last === entry) last = undefined;
+      },
+    );
     return done;
   };
 }
@@ -126,7 +135,13 @@ function writeGauges(read: Gauges): void {
       at === null ? [] : [[{ tenant }, at] as const],
     ),
   );
-  metrics.importErrors.replace(read.import_errors.map(({ tenant, n }) => [{ tenant }, n]));
+  // 0 where there is none, so that a rise shows.
+  const none = read.dags.map(({ tenant }) => [tenant, 0] as const);
+  const errors = new Map([
+    ...none,
+    ...read.import_errors.map(({ tenant, n }) => [tenant, n] as const),
+  ]);
+  metrics.importErrors.replace([...errors].map(([tenant, n]) => [{ tenant }, n]));
   metrics.dags.replace(read.dags.map(({ tenant, n }) => [{ tenant }, n]));
 }
 

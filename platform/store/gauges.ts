@@ -8,7 +8,7 @@ import type { Tx } from "./open.ts";
 /** Ready instances are counted up to here, per tenant. */
 const readyMax = 10_000;
 /** Runs of a DAG that are looked through for its last success. */
-const runsBack = 100;
+const runsBack = 30;
 
 export type Gauges = {
   readonly tasks: readonly {
@@ -110,7 +110,7 @@ export async function readGauges(tx: Tx): Promise<Gauges> {
 export type LastSuccess = {
   readonly tenant: string;
   readonly dag_id: string;
-  /** null: none of the last hundred runs did. */
+  /** null: none of the last thirty runs did. */
   readonly success_s: number | null;
   /** The newest of these runs that failed. */
   readonly failure_s: number | null;
