@@ -12,7 +12,14 @@ import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
-import { activeTraceparent, withSpan } from "../../ops/telemetry/trace.ts";
+import {
+  activeExemplar,
+  activeTraceparent,
+  attemptSpan,
+  rootSpan,
+  type SpanPlace,
+  withSpan,
+} from "../../ops/telemetry/trace.ts";
 import type { CompiledDag } from "../engine/compile-dag.ts";
 import type { TaskSpec } from "../model/dag-spec.ts";
 import type {
@@ -117,7 +124,13 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
   incarnations.add(current);
   let poolId = "";
   let lastBeat = performance.now();
-  metrics.slots.set(deps.slots);
+  let used = 0;
+  const countSlots = (by: number): void => {
+    used += by;
+    metrics.slots.set({ state: "used" }, used);
+    metrics.slots.set({ state: "free" }, deps.slots - used);
+  };
+  countSlots(0);
 
   const kill = (attempt: AttemptId, stop: Stop): void => {
     const found = running.get(attempt);
@@ -185,7 +198,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       await pause(waitMs, undefined, { ref: false });
     }
     if (claimed === undefined) return;
-    metrics.slotsUsed.inc();
+    countSlots(1);
     try {
       await runChain(tenant, claimed, incarnation);
     } catch (error) {
@@ -194,7 +207,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         "an attempt was lost; its lease hands it on",
       );
     } finally {
-      metrics.slotsUsed.dec();
+      countSlots(-1);
     }
   };
 
@@ -229,15 +242,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
     chain: { readonly hops: number; readonly doorbellAt: number },
   ): Promise<Answered> =>
     withSpan(
-      "attempt",
-      {
-        "airlock.tenant": tenant,
-        "airlock.dag_id": claimed.at.dag_id,
-        "airlock.run_id": claimed.at.run_id,
-        "airlock.task_id": claimed.task_id,
-        "airlock.try_number": claimed.try_number,
-      },
-      async () => {
+      `task ${claimed.task_id}`,
+      attributesOf(tenant, claimed),
+      async (span) => {
         const { at } = claimed;
         const dag =
           deps.dags.known(tenant, at.dag_id, at.version) ??
@@ -261,6 +268,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         );
         const hosted = hostAttempt(deps, tenant, claimed, attemptLog);
         let outcome: AttemptOutcome;
+        let isOurFault = false;
         try {
           const key = await guestKey(deps, tenant, claimed, dag, task);
           const start = describeStart(claimed, dag.spec, task, {
@@ -273,6 +281,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
           outcome = await deps.guests.run(key, start, hosted.host, entry.abort.signal);
         } catch (error) {
           outcome = couldNotRun(error);
+          isOurFault = true;
           log.error(
             { room: "executor", err: error, tenant, attempt: claimed.attempt },
             "cannot run an attempt",
@@ -288,11 +297,22 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             ])
             .catch(() => undefined);
         }
-        metrics.hopSeconds
-          .labels(chain.hops === 0 ? "doorbell" : "continuation")
-          .observe((claimed.waited_ms + outcome.usage.start_ms) / 1000);
-        metrics.attemptSeconds.observe(outcome.usage.wall_ms / 1000);
-        metrics.attempts.labels(tenant, outcome.kind).inc();
+        const delay = (claimed.waited_ms + outcome.usage.start_ms) / 1000;
+        const result = isOurFault ? "error" : resultOf(outcome, entry.stop);
+        const exemplar = activeExemplar();
+        metrics.queueDelay.observe({ tenant }, delay, exemplar);
+        metrics.attemptSeconds.observe({ tenant, result }, outcome.usage.wall_ms / 1000, exemplar);
+        metrics.attempts.add({ tenant, result });
+        span?.setAttributes({
+          "airlock.queue_delay_seconds": delay,
+          "airlock.pool": task.pool,
+          "cicd.pipeline.task.run.result": result,
+        });
+        if (result === "error" || result === "failure" || result === "timeout") {
+          // What went wrong is the author's text: it stays where their rights are asked, in the log.
+          span?.setAttribute("error.type", result);
+          span?.setStatus({ code: spanFailed });
+        }
         const rest = attemptLog.takeRest();
         attemptLog.close();
         const rendered = hosted.takeRendered();
@@ -352,6 +372,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
           );
         });
       },
+      spanPlaceOf(claimed),
     );
 
   /** All attempts of this process in one statement; what is not ours any more is killed. */
@@ -383,7 +404,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         else orphans.add(attempt);
       }
       if (still.length > 0) {
-        metrics.repairs.labels("lost_continuation").inc(still.length);
+        metrics.repairs.add({ reason: "lost_continuation" }, still.length);
         await store.system((tx) => readmitAttempts(tx, still, "hand_over"));
       }
     }
@@ -519,6 +540,8 @@ function continueWith(before: Claimed, next: Continued): Claimed {
     next_method: null,
     next_kwargs: null,
     waited_ms: 0,
+    previous_attempt: null,
+    previous_fence: null,
     at: before.at,
   };
 }
@@ -548,6 +571,54 @@ async function guestKey(
     egress: at.egress,
     limits: bundle.limits,
   };
+}
+
+const spanFailed = 2;
+
+const attributesOf = (tenant: TenantId, { at, ...claimed }: Claimed) => ({
+  "airlock.tenant": tenant,
+  "airlock.dag": at.dag_id,
+  "airlock.run.id": at.run_id,
+  "airlock.task": claimed.task_id,
+  "airlock.map_index": claimed.map_index,
+  "airlock.try_number": claimed.try_number,
+  "airlock.attempt": claimed.attempt,
+  "cicd.pipeline.task.name": claimed.task_id,
+  "cicd.pipeline.task.run.id": claimed.attempt,
+  "vcs.ref.head.revision": at.commit,
+});
+
+/** A child of its run's own span, which nobody has written yet: that is known by its ids alone. */
+function spanPlaceOf({ at, attempt, fence, ...claimed }: Claimed): SpanPlace {
+  const { trace } = at;
+  if (trace === null) return {};
+  const { previous_attempt: before, previous_fence: beforeFence } = claimed;
+  return {
+    ids: attemptSpan(trace, attempt, fence),
+    parent: rootSpan(trace),
+    links:
+      before === null ? [] : [{ ...attemptSpan(trace, before, beforeFence ?? 1), why: "retry" }],
+  };
+}
+
+/** In the words of the conventions: `failure` is the author's code, `error` the platform's fault. */
+function resultOf(outcome: AttemptOutcome, stop: Stop | undefined): string {
+  switch (outcome.kind) {
+    case "success":
+      return "success";
+    case "skipped":
+      return "skip";
+    case "reschedule":
+      return "reschedule";
+    case "deferred":
+      return "failure";
+    case "failed":
+      return outcome.limit === "wall" || outcome.limit === "execution_timeout"
+        ? "timeout"
+        : "failure";
+    case "stopped":
+      return stop === undefined ? "error" : stop.kind === "asked" ? "cancellation" : "handed_over";
+  }
 }
 
 const noUsage = { cpu_s: 0, peak_memory_bytes: 0, start_ms: 0, wall_ms: 0 };

@@ -269,8 +269,15 @@ ${examples("airlock backup /mnt/backups", "airlock backup /mnt/backups -o json")
       const { restore } = await import("./verbs/backup.ts");
       done(await restore(from, options));
     });
-  leaf(program, "doctor", "What is missing on this machine, and how to get it")
-    .addHelpText("after", examples("airlock doctor", "airlock doctor -o json"))
+  leaf(program, "doctor", "What is missing here, what is not well, and what to do")
+    .addHelpText(
+      "after",
+      `
+Looks at this machine (Node, git, Python, sandbox, disk, keys, port), and at the database of DATABASE_URL or of a
+platform that runs here: version, durability, connections, migrations, clock, locks, roles, workers, queue. It changes
+nothing. Exit code 1 if anything fails; warnings alone are 0.
+${examples("airlock doctor", "airlock doctor -o json", "DATABASE_URL=postgres://… npx airlock doctor")}`,
+    )
     .action(async (options: Shared) => {
       const { doctor } = await import("./verbs/doctor.ts");
       done(await doctor(options.output));

@@ -5,12 +5,12 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
-import { startTracing } from "../../ops/telemetry/trace.ts";
+import { isTracing, startTracing } from "../../ops/telemetry/trace.ts";
 import { type Authorizer, openAuthorizer } from "../../policies/authz/authorizer.ts";
 import { openEnvironments } from "../../tenants/environments/open-environments.ts";
 import { defaultLimits } from "../../tenants/registry/limits.ts";
@@ -50,6 +50,7 @@ import { openStore, type Store } from "../store/open.ts";
 import { wantSync } from "../store/repositories.ts";
 import { beatRole, readRoleBeats } from "../store/role-beats.ts";
 import { ensureDatabase } from "../store/sample-database.ts";
+import { seesAll } from "../store/seen-across.ts";
 import { openTenantKeys } from "../store/tenant-keys.ts";
 import { getTenant } from "../store/tenants.ts";
 import { findPage } from "./build-page.ts";
@@ -57,11 +58,13 @@ import { type HeldHome, holdHome } from "./home.ts";
 import { keepBundles } from "./keep-bundles.ts";
 import { openGitDoor } from "./open-git-door.ts";
 import { placeGuests } from "./place-guests.ts";
-import { createHttpServer } from "./serve-http.ts";
+import { openScrape } from "./scrape.ts";
+import { createHttpServer, createMachineServer } from "./serve-http.ts";
 import { openLiveStreams } from "./serve-live.ts";
 import { openPage } from "./serve-page.ts";
 import { openSourceDeeds } from "./source-deeds.ts";
 import { openTenantThings } from "./tenant-things.ts";
+import { traceRun } from "./trace-run.ts";
 import { version } from "./version.ts";
 
 export type Role = "server" | "scheduler" | "worker" | "sync";
@@ -72,6 +75,10 @@ export type PlatformSettings = {
   readonly roles: readonly Role[];
   readonly host: string;
   readonly port: number;
+  /** Somebody chose the port. A role without the page takes any free one else: several may be on one machine. */
+  readonly portIsGiven: boolean;
+  /** Airflow's metric names beside ours. */
+  readonly airflowMetrics: boolean;
   readonly publicUrl: string | undefined;
   /** undefined: the embedded Postgres. */
   readonly databaseUrl: string | undefined;
@@ -213,10 +220,19 @@ async function openParts(
       void store.notify("airlock_stop", JSON.stringify(ids.slice(0, 100))).catch(() => undefined);
     },
     timerSet: () => wakeScheduler(),
-    runEnded(tenant, dagId, state) {
-      metrics.runs.labels(tenant, state).inc();
+    runEnded(tenant, dagId, state, end) {
+      const result =
+        state === "success" ? "success" : end.reason === "timed_out" ? "timeout" : "failure";
+      metrics.dagRuns.add({ tenant, dag: dagId, result });
+      metrics.dagRunSeconds.observe({ tenant, result }, end.seconds);
+      if (result === "timeout") metrics.deadlineMissed.add({ tenant, dag: dagId });
+      if (isTracing())
+        traceRun(store, tenant, end.run).catch((error: unknown) =>
+          log.warn({ room: "traces", err: error }, "a run's span is missing"),
+        );
       startQueued(tenant, dagId);
     },
+    measured: (seconds) => metrics.doorSeconds.observe({}, seconds),
     onProblem: (message, error) => log.warn({ room: "runs", err: error }, message),
   });
   const wakeScheduler = (): void => {
@@ -405,9 +421,37 @@ async function openParts(
     },
     onSurprise: (error, where) =>
       log.error({ room: "api", err: error, ...where }, "a request failed"),
-    onAnswer: ({ method, status, ms }) =>
-      metrics.httpSeconds.labels(method, `${Math.floor(status / 100)}xx`).observe(ms / 1000),
+    onAnswer({ route, method, status, ms }) {
+      const code = `${Math.floor(status / 100)}xx`;
+      metrics.httpSeconds.observe({ method, code }, ms / 1000);
+      metrics.httpRequests.add({ route, method, code });
+    },
   });
+
+  metrics.buildInfo.set({ version }, 1);
+  const scrape = openScrape({
+    store,
+    home: home.folder,
+    rows: has("server"),
+    airflow: settings.airflowMetrics,
+    guests: () => guests.stats(),
+  });
+  const askerOf = async (request: IncomingMessage) => {
+    const token = /^Bearer +(\S{1,200})$/i.exec(request.headers.authorization ?? "")?.[1];
+    return token === undefined ? undefined : api.signIn.byToken(token);
+  };
+  const mayReadMetrics = async (request: IncomingMessage): Promise<boolean> => {
+    const from = request.socket.remoteAddress ?? "";
+    if (
+      /^(?:127\.|::1$|::ffff:127\.)/.test(from) &&
+      request.headers["x-forwarded-for"] === undefined
+    )
+      return true;
+    const asker = await askerOf(request);
+    return asker !== undefined && (await authorizer.can(asker, "platform.read", "*", "*"));
+  };
+  const onHttpSurprise = (error: unknown, path: string): void =>
+    log.error({ room: "http", err: error, path }, "a request failed");
 
   let port = settings.port;
   if (has("server")) {
@@ -463,33 +507,43 @@ async function openParts(
           now: () => new Date(),
         }),
       live: (request, response, tenants) => live.serve(request, response, tenants),
-      async mayReadMetrics(request) {
-        const from = request.socket.remoteAddress ?? "";
-        if (
-          /^(?:127\.|::1$|::ffff:127\.)/.test(from) &&
-          request.headers["x-forwarded-for"] === undefined
-        )
-          return true;
-        const token = /^Bearer +(\S{1,200})$/i.exec(request.headers.authorization ?? "")?.[1];
-        const asker = token === undefined ? undefined : await api.signIn.byToken(token);
-        return asker !== undefined && (await authorizer.can(asker, "platform.read", "*", "*"));
+      scrape,
+      mayReadMetrics,
+      async mayReadTenantMetrics(request, tenant) {
+        const asker = await askerOf(request);
+        if (asker === undefined) return false;
+        if (asker.onlyTenant !== undefined && asker.onlyTenant !== tenant) return false;
+        if ((await store.tx(tenant, (tx) => getTenant(tx, tenant))) === undefined) return false;
+        // The series name the tenant's DAGs: they are for those who may see them all.
+        const rights = await authorizer.rightsIn(tenant);
+        return (
+          rights.can(asker, "tenant.read", "*") && seesAll(rights.seen(asker, "dag.read", "dag"))
+        );
       },
       page: pageFolder === undefined ? undefined : openPage(pageFolder),
       documents: readDocuments(),
-      onSurprise: (error, path) =>
-        log.error({ room: "http", err: error, path }, "a request failed"),
+      onSurprise: onHttpSurprise,
     });
     port = await listen(http, settings.host, settings.port);
-    closers.push(
-      () =>
-        new Promise<void>((done) => {
-          http.close(() => done());
-          http.closeAllConnections();
-        }),
+    closers.push(() => endServer(http));
+  } else {
+    const http = createMachineServer({
+      scrape,
+      mayReadMetrics,
+      isReady: async () => (await readHealth(store, warnings)).database,
+      onSurprise: onHttpSurprise,
+    });
+    closers.push(() => endServer(http));
+    port = await listen(http, settings.host, settings.portIsGiven ? settings.port : 0).catch(
+      (error: unknown) => {
+        // The server of this machine may have it: nobody's work depends on this role being asked how it is.
+        log.warn({ room: "main", err: error }, "health and metrics go to another port");
+        return listen(http, settings.host, 0);
+      },
     );
   }
   server.url =
-    settings.publicUrl ??
+    (has("server") ? settings.publicUrl : undefined) ??
     `http://${settings.host === "127.0.0.1" ? "localhost" : settings.host}:${port}`;
   if (has("server"))
     home.publish({
@@ -623,6 +677,12 @@ function readDocuments(): ReadonlyMap<string, { readonly type: string; readonly 
     });
   return documents;
 }
+
+const endServer = (http: Server): Promise<void> =>
+  new Promise((done) => {
+    http.close(() => done());
+    http.closeAllConnections();
+  });
 
 const listen = (server: Server, host: string, port: number): Promise<number> =>
   new Promise((done, fail) => {

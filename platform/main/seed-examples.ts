@@ -2,12 +2,13 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "../../ops/telemetry/log.ts";
+import { canary } from "../../tenants/examples/canary.ts";
 import { type SampleTenant, sampleTenants } from "../../tenants/examples/seed.ts";
 import { commitFolder, createHosted, hostedDir } from "../../tenants/source/hosted-repository.ts";
 import { known } from "../model/ids.ts";
 import { sealConnection } from "../secrets/connection-value.ts";
 import { addConnection, changeConnection } from "../store/connections.ts";
-import { createRepository } from "../store/repositories.ts";
+import { createRepository, wantSync } from "../store/repositories.ts";
 import { ensureSampleDatabase } from "../store/sample-database.ts";
 import { changeTenant, createTenant, getTenant } from "../store/tenants.ts";
 import { addVariable } from "../store/variables.ts";
@@ -34,6 +35,22 @@ export async function seedExamples(platform: Platform, log: Logger): Promise<voi
         log.warn({ room: "examples", tenant, err: error }, "the first sync is tried again"),
     );
   }
+}
+
+/** The platform's own canary, the same way. */
+export async function seedCanary(platform: Platform, log: Logger): Promise<void> {
+  await seedTenant(platform, canary);
+  const tenant = known.tenant(canary.tenant);
+  const repository = known.repository(canary.repository);
+  const { syncs, store } = platform;
+  if (syncs === undefined)
+    await store.tx(tenant, (tx) => wantSync(tx, tenant, repository, "asked", "wake"));
+  else
+    syncs
+      .now(tenant, repository, "asked")
+      .catch((error: unknown) =>
+        log.warn({ room: "canary", err: error }, "the canary's sync is tried again"),
+      );
 }
 
 async function seedTenant(platform: Platform, sample: SampleTenant): Promise<void> {

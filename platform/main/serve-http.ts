@@ -4,11 +4,11 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { getRequestListener } from "@hono/node-server";
-import { renderMetrics } from "../../ops/telemetry/metrics.ts";
 import { type GitHost, serveGit } from "../../tenants/source/serve-git.ts";
 import type { WebhookAnswer } from "../../tenants/sync/receive-webhook.ts";
 import type { Api } from "../api/create-api.ts";
 import { type RepositoryId, readRepositoryId, readTenantId, type TenantId } from "../model/ids.ts";
+import type { Scrape } from "./scrape.ts";
 import { liveTenants } from "./serve-live.ts";
 import type { Page } from "./serve-page.ts";
 
@@ -26,7 +26,10 @@ export type HttpDeps = {
     response: ServerResponse,
     tenants: readonly TenantId[],
   ) => Promise<void>;
+  readonly scrape: Scrape;
   readonly mayReadMetrics: (request: IncomingMessage) => Promise<boolean>;
+  /** The series of one tenant, for its own Prometheus. */
+  readonly mayReadTenantMetrics: (request: IncomingMessage, tenant: TenantId) => Promise<boolean>;
   /** undefined: it was not built, which only a packed copy without it can be. */
   readonly page: Page | undefined;
   /** Small fixed documents: the YAML schema. */
@@ -75,15 +78,9 @@ async function route(
     const tenants = liveTenants(request.url ?? "/");
     if (tenants !== undefined) return deps.live(request, response, tenants);
   }
-  if (path === "/metrics" && request.method === "GET") {
-    if (!(await deps.mayReadMetrics(request)))
-      return answer(response, 403, {
-        detail: "Metrics are for loopback, or for a token that may read the platform",
-      });
-    response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
-    response.end(await renderMetrics());
-    return;
-  }
+  if (path === "/metrics" && request.method === "GET") return serveMetrics(deps, request, response);
+  const own = request.method === "GET" ? /^\/t\/([^/]+)\/metrics$/.exec(path) : null;
+  if (own !== null) return serveTenantMetrics(deps, request, response, own[1] ?? "");
   if (path === "/echo") return echo(request, response, path);
   const document = request.method === "GET" ? deps.documents.get(path) : undefined;
   if (document !== undefined) {
@@ -98,6 +95,60 @@ async function route(
   }
   if (deps.page !== undefined && (await deps.page.serve(request, response, path))) return;
   await toApi(request, response);
+}
+
+async function serveMetrics(
+  deps: Pick<HttpDeps, "scrape" | "mayReadMetrics">,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (await deps.mayReadMetrics(request)) return deps.scrape.serve(request, response);
+  answer(response, 403, {
+    detail: "Metrics are for loopback, or for a token that may read the platform",
+  });
+}
+
+async function serveTenantMetrics(
+  deps: HttpDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  rawTenant: string,
+): Promise<void> {
+  const tenant = readTenantId(rawTenant);
+  if (tenant.ok && (await deps.mayReadTenantMetrics(request, tenant.value)))
+    return deps.scrape.serve(request, response, tenant.value);
+  answer(response, 404, { detail: "Not Found" });
+}
+
+/** What a role without the page says: whether it lives, whether it can work, what it counted. */
+export function createMachineServer(deps: {
+  readonly scrape: Scrape;
+  readonly mayReadMetrics: (request: IncomingMessage) => Promise<boolean>;
+  readonly isReady: () => Promise<boolean>;
+  readonly onSurprise: (error: unknown, path: string) => void;
+}): Server {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+    if (request.method !== "GET") return answer(response, 405, { detail: "Method Not Allowed" });
+    // Says nothing of the database: one that restarts must not restart the fleet with it.
+    if (path === "/livez") return answer(response, 200, { status: "ok" });
+    if (path === "/readyz")
+      return (await deps.isReady())
+        ? answer(response, 200, { status: "ok" })
+        : answer(response, 503, { status: "no database" });
+    if (path === "/metrics") return serveMetrics(deps, request, response);
+    answer(response, 404, { detail: "Not Found" });
+  };
+  const server = createServer((request, response) => {
+    serve(request, response).catch((error: unknown) => {
+      deps.onSurprise(error, request.url ?? "");
+      if (response.headersSent) response.destroy();
+      else answer(response, 500, { detail: "Unexpected error; see the process' log" });
+    });
+  });
+  server.requestTimeout = 20_000;
+  server.headersTimeout = 20_000;
+  return server;
 }
 
 /** What the sample tenants talk to over HTTP: says back what it was told. */

@@ -162,8 +162,8 @@ async function serveLive(
     ),
   );
   if (state.ended) return;
-  metrics.liveStreams.inc();
-  leave.push(() => metrics.liveStreams.dec());
+  metrics.liveStreams.add({});
+  leave.push(() => metrics.liveStreams.add({}, -1));
   response.writeHead(200, {
     "content-type": "text/event-stream",
     "cache-control": "no-store",

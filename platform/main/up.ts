@@ -14,7 +14,7 @@ import {
   type PlatformSettings,
   type Role,
 } from "./open-platform.ts";
-import { seedExamples } from "./seed-examples.ts";
+import { seedCanary, seedExamples } from "./seed-examples.ts";
 
 export type UpOptions = {
   readonly roles?: readonly Role[];
@@ -39,6 +39,7 @@ export async function up(options: UpOptions = {}): Promise<void> {
         ? options.examples === true
         : env["AIRLOCK_EXAMPLES"] === "1";
     if (wantsExamples) await seedExamples(platform, settings.log);
+    if (serves && env["AIRLOCK_CANARY"] === "1") await seedCanary(platform, settings.log);
     welcome(platform, {
       ms: performance.now() - begun,
       password,
@@ -81,6 +82,8 @@ function readSettings(env: NodeJS.ProcessEnv, roles: readonly Role[]): PlatformS
         ? undefined
         : readNumber(env, "AIRLOCK_CONCURRENCY", 8, 1, 10_000),
     leaseSeconds: readNumber(env, "AIRLOCK_LEASE", 15, 2, 3600),
+    portIsGiven: (env["AIRLOCK_PORT"] ?? "") !== "",
+    airflowMetrics: env["AIRLOCK_METRICS_AIRFLOW_NAMES"] === "1",
     volatile: env["AIRLOCK_VOLATILE"] === "1",
     walArchive: readFolder(env, "AIRLOCK_WAL_ARCHIVE"),
     log,
@@ -193,7 +196,9 @@ function welcome(
   say("");
   const took = `in ${(about.ms / 1000).toFixed(1)} s`;
   if (!about.roles.includes("server")) {
-    say(`Airlock (${about.roles.join(", ")}) is ready ${took}; state in ${platform.home}`);
+    say(
+      `Airlock (${about.roles.join(", ")}) is ready ${took} at ${platform.url} (/livez, /readyz and /metrics; state in ${platform.home})`,
+    );
     return;
   }
   say(

@@ -73,6 +73,20 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   return handle(pid, port, secret, false);
 }
 
+/**
+ * The address of the embedded server that runs on this folder, whoever started it; undefined: none does. Starts and
+ * changes nothing.
+ */
+export function findEmbedded(folder: string): string | undefined {
+  const pidFile = join(folder, "data", "postmaster.pid");
+  const secretFile = join(dirname(folder), "postgres.secret");
+  if (!existsSync(pidFile) || !existsSync(secretFile)) return undefined;
+  const [pid = "", , , port = ""] = readFileSync(pidFile, "utf8").split("\n");
+  if (!/^\d+$/.test(pid) || !/^\d+$/.test(port.trim()) || !existsSync(`/proc/${pid}`))
+    return undefined;
+  return `postgres://airlock:${readFileSync(secretFile, "utf8").trim()}@127.0.0.1:${port.trim()}/airlock`;
+}
+
 function handle(pid: number, port: number, secret: string, adopted: boolean): EmbeddedPostgres {
   return {
     url: `postgres://airlock:${secret}@127.0.0.1:${port}/postgres`,

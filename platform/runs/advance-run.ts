@@ -42,8 +42,18 @@ export type DoorDeps = {
   /** After a commit that set a timer: the scheduler may have to wake earlier. */
   readonly timerSet: (dueMs: number) => void;
   /** After a commit that ended a run: the next one of the DAG may start. */
-  readonly runEnded: (tenant: TenantId, dagId: DagId, state: RunState) => void;
+  readonly runEnded: (tenant: TenantId, dagId: DagId, state: RunState, end: RunEnd) => void;
+  /** How long each transaction took that went through. */
+  readonly measured?: (seconds: number) => void;
   readonly onProblem: (message: string, error: unknown) => void;
+};
+
+export type RunEnd = {
+  readonly run: RunKey;
+  /** Why it failed, as a word or a sentence; null: it did not. */
+  readonly reason: string | null;
+  /** From its start. */
+  readonly seconds: number;
 };
 
 export type StoppedAttempt = { readonly attempt: AttemptId; readonly worker: string | null };
@@ -203,7 +213,9 @@ async function advanceBatch(
 ): Promise<Answered[]> {
   for (let tries = 1; ; tries += 1) {
     try {
+      const begun = performance.now();
       const result = await deps.store.tx(ref.tenant, (tx) => oneTransaction(deps, tx, ref, knocks));
+      deps.measured?.((performance.now() - begun) / 1000);
       if (result.turned !== undefined && result.row !== undefined)
         afterCommit(deps, admissions, ref.tenant, result.row, result.turned);
       return result.answers;
@@ -386,7 +398,8 @@ type Around = {
 
 export type Turned = {
   readonly state: RunState;
-  readonly ended: boolean;
+  /** undefined: it goes on. */
+  readonly ended: RunEnd | undefined;
   readonly continued: ReadonlyMap<AttemptId, Continued>;
   readonly stops: () => readonly StoppedAttempt[];
   readonly firstTimerMs: number | undefined;
@@ -623,7 +636,13 @@ function write(
   );
   return {
     state: change?.state ?? row.facts.state,
-    ended: runEnded,
+    ended: runEnded
+      ? {
+          run,
+          reason: change.state === "failed" ? (change.ended ?? null) : null,
+          seconds: Math.max(0, nowMs - (row.facts.start_ms ?? nowMs)) / 1000,
+        }
+      : undefined,
     continued,
     stops: () => stopped,
     firstTimerMs: wakesLater
@@ -710,7 +729,8 @@ function afterCommit(
   if (stops.length > 0) deps.stopped(stops);
   if (turned.firstTimerMs !== undefined) deps.timerSet(turned.firstTimerMs);
   if (turned.mustAdmitAgain()) admissions.admit(tenant);
-  if (turned.ended) deps.runEnded(tenant, row.facts.dag_id, turned.state);
+  if (turned.ended !== undefined)
+    deps.runEnded(tenant, row.facts.dag_id, turned.state, turned.ended);
 }
 
 type AdmissionLanes = { admit(tenant: TenantId): void; settle(): Promise<void> };

@@ -13,6 +13,7 @@ import { type CreateDeps, createRunIn } from "../runs/create-run.ts";
 import { isAway, type Tx } from "../store/open.ts";
 
 const atOnce = 200;
+const catchUpMs = 60 * 60 * 1000;
 
 export type ScheduleDeps = CreateDeps & { readonly log: Logger };
 
@@ -105,13 +106,13 @@ export async function createDueRuns(deps: ScheduleDeps): Promise<DueRuns> {
         "cannot create a run that is due; trying again",
       );
     }
-  if (created > 0) metrics.doorEvents.labels("scheduled_run").inc(created);
   if (created > 0) return "more_may_be_due";
   return failed ? "some_failed" : "all_created";
 }
 
 async function createDueRun(deps: CreateDeps, tenant: TenantId, dag_id: DagId): Promise<boolean> {
   let follow: (() => void) | undefined;
+  let lateMs = 0;
   const isNew = await deps.store.tx(tenant, async (tx) => {
     follow = undefined;
     const dag = await lockDag(tx, tenant, dag_id);
@@ -123,6 +124,7 @@ async function createDueRun(deps: CreateDeps, tenant: TenantId, dag_id: DagId): 
       return false;
     }
     const next = dag.next;
+    lateMs = dag.now_ms - next.run_after_ms;
     const made = await createRunIn(deps, tx, tenant, {
       dag_id,
       run_id: runIdOf({ type: "scheduled", level: dag.level, suffix: "", ...next }),
@@ -141,6 +143,8 @@ async function createDueRun(deps: CreateDeps, tenant: TenantId, dag_id: DagId): 
     return made.created.kind === "created";
   });
   follow?.();
+  // What a catch-up makes up for was due before anybody asked for it.
+  if (isNew && lateMs < catchUpMs) metrics.scheduleDelay.observe({ tenant }, lateMs / 1000);
   return isNew;
 }
 

@@ -91,9 +91,9 @@ async function reconcile(deps: Deps): Promise<void> {
   await handOn(deps, undefined, "lease");
   const { store } = deps;
   const freed = await store.system((tx) => releaseStrays(tx, 10));
-  if (freed > 0) metrics.repairs.labels("queue_pool").inc(freed);
+  if (freed > 0) metrics.repairs.add({ reason: "queue_pool" }, freed);
   const rung = await store.system((tx) => ringForgotten(tx, 30));
-  if (rung > 0) metrics.repairs.labels("doorbell").inc(rung);
+  if (rung > 0) metrics.repairs.add({ reason: "doorbell" }, rung);
   for (const { tenant } of await store.system((tx) => waitingTenants(tx, 5)))
     deps.door.admit(tenant);
   await deps.startForgotten();
@@ -117,14 +117,15 @@ async function bury(deps: Deps, worker: string): Promise<void> {
 
 async function handOn(deps: Deps, worker: string | undefined, kind: string): Promise<number> {
   const { again, forTheDoor } = await deps.store.system((tx) => readmitLost(tx, worker));
-  if (again > 0) metrics.repairs.labels(kind).inc(again);
+  const lostMany = again + forTheDoor.length;
+  if (lostMany > 0) metrics.tasksLost.add({ reason: kind }, lostMany);
   for (const lost of forTheDoor)
     await deps.door.advance(lost, {
       kind: "deed",
       why: "its worker is gone",
       plan: () => Promise.resolve([eventOf(lost)]),
     });
-  return again + forTheDoor.length;
+  return lostMany;
 }
 
 const eventOf = (lost: LostAttempt): RunEvent => {

@@ -6,6 +6,7 @@
  *   asleep ──due, or woken──► fire timers ─► plan new schedules ─► create due runs ─► look for the dead ──► asleep
  */
 import type { Logger } from "../../ops/telemetry/log.ts";
+import { metrics } from "../../ops/telemetry/metrics.ts";
 import type { DagId, TenantId } from "../model/ids.ts";
 import type { RunEvent, TimerKind } from "../model/run.ts";
 import type { Door } from "../runs/advance-run.ts";
@@ -76,10 +77,14 @@ export function runScheduler(deps: SchedulerDeps): Scheduler {
 
   const loop = async (): Promise<void> => {
     while (!stopped) {
+      metrics.schedulerWakeups.add({ cause: woken ? "notify" : "timer" });
       woken = false;
       let waitMs = 1_000;
       try {
+        const begun = performance.now();
         waitMs = await turn();
+        metrics.schedulerTickSeconds.observe({}, (performance.now() - begun) / 1000);
+        metrics.schedulerTick.set({}, Date.now() / 1000);
       } catch (error) {
         const level = isAway(error) ? "warn" : "error";
         log[level](

@@ -29,6 +29,9 @@ export type Claimed = {
   readonly next_kwargs: Json;
   /** Since admission: what the doorbell cost. */
   readonly waited_ms: number;
+  /** The try before this one, to link its span to. */
+  readonly previous_attempt: AttemptId | null;
+  readonly previous_fence: number | null;
   readonly at: RunAtClaim;
 };
 
@@ -50,6 +53,8 @@ export type RunAtClaim = {
   readonly conf: Json;
   readonly clear_number: number;
   readonly triggering_user: string | null;
+  /** Names the run's trace; null: the run is older than traces are. */
+  readonly trace: string | null;
   readonly uid: number;
   readonly egress: readonly EgressRule[];
 };
@@ -95,9 +100,15 @@ export async function claimAttempt(
            i.try_number, i.max_tries, i.first_reschedule_at, i.next_method, i.next_kwargs,
            r.dag_id, r.run_id, r.run_type, r.version, r.repository, r.commit, r.path, r.environment, r.logical_date,
            r.interval_start, r.interval_end, r.run_after, coalesce(r.started_at, clock_timestamp()) as started_at, r.conf,
-           r.clear_number, r.triggering_user, t.uid, t.egress
+           r.clear_number, r.triggering_user, r.trace, t.uid, t.egress,
+           p.attempt as previous_attempt, p.fence as previous_fence
       from a
       left join i on true
+      left join lateral (
+        select b.attempt, b.fence from airlock.attempt b
+         where i.try_number > 1 and b.tenant = ${tenant} and b.run = a.run and b.task_id = a.task_id and b.map_index = a.map_index
+           and b.try_number < i.try_number
+         order by b.try_number desc limit 1) p on true
       join airlock.dag_run r on r.tenant = ${tenant} and r.run = a.run
       join airlock.tenant t on t.tenant = ${tenant}`,
   );

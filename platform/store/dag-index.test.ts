@@ -59,8 +59,8 @@ test("it reads the newest runs of each DAG by their index, and no task instance"
   expect(readOf("task_instance")).toEqual({ seq: 0, idx: 0 });
   const { seq, idx } = readOf("dag_run");
   expect(seq).toBe(0);
-  expect(idx).toBeGreaterThanOrEqual(dags * stripLength);
-  // The newest of each, and what is open, once more: never the history.
+  // The newest of each, and what is open, once more: never the history. None at all where a vacuum has been by: then the
+  // index alone answers.
   expect(idx).toBeLessThan(dags * (stripLength + 5));
 });
 

@@ -51,6 +51,8 @@ export async function beginDeploy(
     readonly commit: CommitId | null;
     readonly reason: DeployReason;
     readonly by?: string | null;
+    /** Names the sync's trace, if it has one. */
+    readonly trace?: string | undefined;
   },
 ): Promise<string> {
   // Another sync of this repository cannot be under way (the lease): one that is left open died.
@@ -59,8 +61,8 @@ export async function beginDeploy(
            errors = '[{"path": "", "message": "the sync was interrupted", "hint": "it is tried again"}]', errors_count = 1
      where tenant = ${deploy.tenant} and repository = ${deploy.repository} and state = 'syncing'`;
   const rows = await tx<{ deploy: string }[]>`
-    insert into airlock.deploy (tenant, repository, commit, reason, state, asked_by)
-    values (${deploy.tenant}, ${deploy.repository}, ${deploy.commit}, ${deploy.reason}, 'syncing', ${deploy.by ?? null}) returning deploy::text`;
+    insert into airlock.deploy (tenant, repository, commit, reason, state, asked_by, trace)
+    values (${deploy.tenant}, ${deploy.repository}, ${deploy.commit}, ${deploy.reason}, 'syncing', ${deploy.by ?? null}, ${deploy.trace ?? null}) returning deploy::text`;
   await addNotice(tx, deploy.tenant, "deploy");
   return rows[0]?.deploy ?? "";
 }

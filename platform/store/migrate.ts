@@ -45,6 +45,10 @@ export async function migrate(
 
 type MigrationFile = { readonly name: string; readonly text: string; readonly sha256: string };
 
+/** This release's own, in their order. */
+export const listMigrations = (): readonly MigrationFile[] =>
+  readFiles(join(import.meta.dirname, "migrations"));
+
 const readFiles = (folder: string): MigrationFile[] =>
   readdirSync(folder)
     .filter((name) => /^\d{4}-[\w-]+\.sql$/.test(name))

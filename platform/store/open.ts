@@ -45,6 +45,8 @@ export type Store = {
   notify(channel: string, payload: string): Promise<void>;
   /** A session of its own for what belongs to a session: advisory locks. */
   session(): Promise<Session>;
+  /** Of the pool: how many are open, how many of those idle, and how much work waits for one. */
+  connections(): { readonly open: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
 };
 
@@ -115,6 +117,7 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
         },
       };
     },
+    connections: () => lines.count(),
     async close() {
       await Promise.all([...sessions].map((own) => own.end({ timeout: 1 })));
       await Promise.all([lines.close(), bell.end({ timeout: 5 })]);
@@ -126,7 +129,12 @@ type Options = postgres.Options<typeof arrayTypes>;
 
 /** One connection for its whole life. Closed is for ever: nothing sent to it later can run. */
 type Line = { readonly sql: postgres.Sql; isOpen(): boolean; close(): void };
-type Lines = { take(): Promise<Line>; give(line: Line): void; close(): Promise<void> };
+type Lines = {
+  take(): Promise<Line>;
+  give(line: Line): void;
+  count(): { readonly open: number; readonly idle: number; readonly waiting: number };
+  close(): Promise<void>;
+};
 
 /**
  * A pool of our own, of single-connection clients. The driver's own pool puts a new connection behind the handle of one
@@ -207,6 +215,7 @@ function openLines(url: string, settings: Options, linesMax: number): Lines {
       if (next !== undefined) next.resolve(line);
       else idle.push(line);
     },
+    count: () => ({ open: all.size, idle: idle.length, waiting: waiting.length }),
     async close() {
       closing = true;
       for (const entry of waiting.splice(0)) entry.reject(new ConnectionLost());

@@ -423,6 +423,8 @@ export const writeRun = (tx: Tx, tenant: string, run: RunKey, w: RunWrite) => tx
          ended_at = case when ${w.ended} then clock_timestamp() when ${w.restarted} then null else ended_at end,
          started_at = case when ${w.started} then clock_timestamp() when ${w.restarted} then null else started_at end,
          queued_at = case when ${w.restarted} then clock_timestamp() else queued_at end,
+         trace_before = case when ${w.restarted} then trace else trace_before end,
+         trace = case when ${w.restarted} then gen_random_uuid() else trace end,
          clear_number = clear_number + ${w.restarted ? 1 : 0}
    where tenant = ${tenant} and run = ${run} and state = ${w.from}
   returning 1)

@@ -2,11 +2,12 @@
  * One repository, from its newest commit to live DAGs. It may crash at any line: nothing is live before the
  * one transaction that publishes, and whatever is there when it begins again is taken up or thrown away.
  */
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
-import { withSpan } from "../../ops/telemetry/trace.ts";
+import { isTracing, rootSpan, withSpan } from "../../ops/telemetry/trace.ts";
 import { type Answer, bad, good } from "../../platform/model/answer.ts";
 import type { DagSpec, GuestKind, Timetable } from "../../platform/model/dag-spec.ts";
 import type {
@@ -212,16 +213,38 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
     hold: row.held_commit,
     branchCommit: undefined,
     parts: {},
+    trace: isTracing() ? randomUUID() : undefined,
   };
   try {
-    const result = await withSpan("sync", { tenant, repository, reason }, () => syncLeased(sync));
+    const result = await withSpan(
+      "sync",
+      { "airlock.tenant": tenant, "airlock.repository": repository, "airlock.reason": reason },
+      async (span) => {
+        const done = await syncLeased(sync);
+        span?.setAttributes({
+          "airlock.result": done.kind,
+          ...("commit" in done && done.commit !== null
+            ? { "vcs.ref.head.revision": done.commit }
+            : {}),
+        });
+        return done;
+      },
+      sync.trace === undefined ? {} : { ids: rootSpan(sync.trace) },
+    );
     if (result.kind === "failed" && result.commit === null)
       problem = {
         message: result.errors[0]?.message ?? "failed",
         hint: result.errors[0]?.hint ?? "",
       };
-    metrics.deploys.inc({ tenant, result: result.kind });
-    if (result.kind === "live") metrics.deploySeconds.observe(result.ms / 1000);
+    metrics.syncs.add({
+      tenant,
+      result: result.kind === "up_to_date" ? "nothing_new" : result.kind,
+    });
+    if ("ms" in result) {
+      metrics.syncSeconds.observe({ tenant }, result.ms / 1000);
+      if (result.kind === "live" && reason === "push")
+        metrics.pushToLive.observe({ tenant }, result.ms / 1000);
+    }
     request.onDone?.(result);
     if (result.kind === "live" || result.kind === "failed") await collect(row, deps);
     return result;
@@ -275,13 +298,15 @@ type Sync = {
   /** The branch's newest commit, once it is known. */
   branchCommit: CommitId | undefined;
   parts: DeployParts;
+  /** Names its trace; undefined: nobody collects them. */
+  readonly trace: string | undefined;
 };
 
 /** Runs a part of a deploy and notes how long it took. */
 async function timed<T>(sync: Sync, part: keyof DeployParts, work: () => Promise<T>): Promise<T> {
   const begun = performance.now();
   try {
-    return await work();
+    return await withSpan(part, {}, () => work());
   } finally {
     sync.parts = { ...sync.parts, [part]: Math.round(performance.now() - begun) };
   }
@@ -297,7 +322,7 @@ async function syncLeased(sync: Sync): Promise<DeployResult> {
     // Polls that fail are told on the repository, not as a deploy each.
     if (reason === "poll" || reason === "retry") return failure(sync, null, [found.problem]);
     const deploy = await deps.store.tx(tenant, (tx) =>
-      beginDeploy(tx, { tenant, repository, commit: null, reason, by: sync.by }),
+      beginDeploy(tx, { tenant, repository, commit: null, reason, by: sync.by, trace: sync.trace }),
     );
     return failDeploy(sync, deploy, null, [found.problem]);
   }
@@ -324,6 +349,7 @@ async function syncLeased(sync: Sync): Promise<DeployResult> {
       commit,
       reason: deployReason(sync, commit),
       by: sync.by,
+      trace: sync.trace,
     }),
   );
   try {
@@ -457,7 +483,6 @@ async function deployCommit(
     rememberBundle(row, bundle);
     deps.deployed?.(row.tenant, row.repository, commit);
   }
-  metrics.importErrors.set({ tenant: row.tenant }, plan.badFiles.length);
   return finished(plan.state, commit, ms, plan.counts, errors);
 }
 

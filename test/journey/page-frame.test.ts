@@ -149,5 +149,5 @@ describe.skipIf(noChromium)("the page", () => {
 /** Open live streams, as the server counts them. */
 async function connectionsTo(house: House): Promise<number> {
   const text = await (await fetch(`${house.url}/metrics`)).text();
-  return Number(/^airlock_live_streams (\d+)/m.exec(text)?.[1] ?? "-1");
+  return Number(/^airlock_sse_clients (\d+)/m.exec(text)?.[1] ?? "-1");
 }

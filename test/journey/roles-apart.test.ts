@@ -62,6 +62,34 @@ test("a push is answered although the sync is another process", async () => {
   expect(pushed.stderr).toMatch(/live in \d+ ms: 1 DAG \(1 new\)/);
 }, 120_000);
 
+test("each role says on a port of its own that it lives, and what it counted", async () => {
+  for (const house of [...others, worker]) {
+    expect(house.url).toMatch(/^http:\/\/localhost:[1-9]/);
+    expect((await fetch(`${house.url}/livez`)).status).toBe(200);
+    expect((await fetch(`${house.url}/readyz`)).status).toBe(200);
+    expect((await fetch(`${house.url}/`)).status).toBe(404);
+  }
+  const seriesOf = async (house: House | undefined): Promise<string> =>
+    (await fetch(`${house?.url}/metrics`)).text();
+  const [scheduler, sync] = others;
+  expect(await seriesOf(worker)).toMatch(/^airlock_worker_slots\{state="free"\} [1-9]/m);
+  expect(await seriesOf(scheduler)).toMatch(/^airlock_scheduler_last_tick_timestamp_seconds \d/m);
+  // The push has given up waiting after 30 s; the sync goes on.
+  await eventually(
+    async () =>
+      /^airlock_gitsync_total\{tenant="acme",result="live"\} 1$/m.test(await seriesOf(sync))
+        ? true
+        : undefined,
+    90_000,
+  );
+  // Rows are told by the server alone: added up over processes they would be counted many times.
+  const rows = /^airlock_(?:tasks|workers|pool_slots|dags)\{/m;
+  expect(await seriesOf(server)).toMatch(rows);
+  for (const house of [worker, scheduler, sync]) expect(await seriesOf(house)).not.toMatch(rows);
+  expect(await seriesOf(server)).toMatch(/^airlock_workers\{state="alive"\} 1$/m);
+  expect(await seriesOf(server)).not.toMatch(/^airlock_scheduler_last_tick/m);
+}, 120_000);
+
 test("a worker that is killed loses nothing: its task runs on another one, as the same try, and counts once", async () => {
   await server.must("trigger", "acme/slow", "--run-id", "kill");
   await eventually(async () =>

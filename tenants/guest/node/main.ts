@@ -204,6 +204,12 @@ async function run(line: Line, root: string, start: AttemptStart, imports: Impor
     end_date: new Date().toISOString(),
     reason: `the task ${why} before it had ended`,
   }));
+  // An author's own spans go on in the run's trace. Where to send them is for the author to say: nothing of the platform's.
+  if (start.traceparent !== undefined)
+    Object.assign(process.env, {
+      TRACEPARENT: start.traceparent,
+      TRACESTATE: `airlock=${start.attempt}`,
+    });
   const prepared = await prepare(line, root, start, imports, abort.signal).catch(
     (thrown: unknown) => {
       fail(thrown);

@@ -26,7 +26,7 @@ from airflow._light.exceptions import (
     XComForMappingNotPushed,
 )
 from airflow._light.params import ParamsDict
-from airflow._light.run_environment import context_variables
+from airflow._light.run_environment import context_variables, trace_variables
 from airflow._light.task_instance import TaskInstance
 from airlock_guest import author_errors
 from airlock_guest.load_dag_file import load, prepare
@@ -43,6 +43,7 @@ def run(details: dict, paths) -> int:
     ti = TaskInstance(start, level, ti_id=(details.get("ti") or {}).get("id"), log_url=start.get("log_url", ""))
     attempt = Attempt(ti, start, level)
     signal.signal(signal.SIGTERM, attempt.on_terminate)
+    os.environ.update(trace_variables(start))
     try:
         prepare(paths.bundle, paths.dags_folder, (details.get("bundle_info") or {}).get("name"))
         attempt.load(os.path.join(paths.bundle, start["dag_file"]))

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def trace_variables(start: dict) -> dict[str, str]:
+    """An author's own spans go on in the run's trace. Where to send them is for the author to say: nothing of the platform's."""
+    parent = start.get("traceparent")
+    return {} if parent is None else {"TRACEPARENT": parent, "TRACESTATE": f"airlock={start['attempt']}"}
+
+
 def context_variables(context) -> dict[str, str]:
     ti, task = context["ti"], context["task"]
     email = getattr(task, "email", None)
