@@ -1,5 +1,6 @@
 /** What a running attempt may ask of the house, answered from the tenant's own rows and nothing else. */
 import { createReadStream } from "node:fs";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { AttemptHost, ConnectionValue, XComRef } from "../model/guest.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Json, JsonObject } from "../model/json.ts";
@@ -104,7 +105,9 @@ export function hostAttempt(
       }
       // The name carries the fence: what a ghost writes never lies under a name that anybody reads.
       const object = `xcom/${tenant}/${attempt}/${fence}-${pending.size}-${Date.now().toString(36)}`;
+      if (failpointsSet) await hit("xcom.before_object");
       await objects.put(object, Buffer.from(text));
+      if (failpointsSet) await hit("xcom.after_object");
       pending.set(ref.key, { ...own, key: ref.key, value: null, object, bytes });
     },
     async deleteXCom(ref) {
@@ -155,7 +158,9 @@ export function hostAttempt(
     log: (lines) => log.add(lines),
     async artifact(file) {
       const object = `artifacts/${tenant}/${attempt}/${fence}-${Buffer.from(file.name).toString("hex").slice(0, 120)}`;
+      if (failpointsSet) await hit("artifact.before_object");
       const { bytes } = await objects.put(object, createReadStream(file.path));
+      if (failpointsSet) await hit("artifact.after_object");
       await store.tx(tenant, async (tx) => {
         void tx.last(
           writeArtifact(tx, tenant, attempt, {
@@ -166,6 +171,7 @@ export function hostAttempt(
           }),
         );
       });
+      if (failpointsSet) await hit("artifact.after_row");
     },
   };
   return {

@@ -10,6 +10,7 @@
  */
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import { activeTraceparent, withSpan } from "../../ops/telemetry/trace.ts";
@@ -169,6 +170,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         }
         incarnation = current;
         if (incarnation.isAlive()) {
+          if (failpointsSet) await hit("claim.before");
           claimed = await claimAttempt(
             store,
             tenant,
@@ -187,6 +189,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
     if (claimed === undefined) return;
     metrics.slotsUsed.inc();
     try {
+      if (failpointsSet) await hit("claim.after");
       await runChain(tenant, claimed, incarnation);
     } catch (error) {
       log.error(
@@ -215,6 +218,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       } finally {
         running.delete(claimed.attempt);
       }
+      if (failpointsSet) await hit("attempt.after_door");
       claimed =
         answer.kind === "done" && answer.continued !== undefined
           ? continueWith(claimed, answer.continued)
@@ -253,9 +257,11 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         const attemptLog = openAttemptLog(
           { seq: claimed.log_seq, bytes: claimed.log_bytes },
           async (chunk) => {
+            if (failpointsSet) await hit("log.before_write");
             const written = await patiently(deps, entry, () =>
               appendLog(store, tenant, holder, chunk),
             );
+            if (failpointsSet) await hit("log.after_write");
             if (!written) kill(claimed.attempt, takenOver);
           },
         );
@@ -270,7 +276,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             scopedUpstreams: compiled.upstream.filter((edge) => edge.scoped).map((edge) => edge.id),
             traceparent: activeTraceparent(),
           });
+          if (failpointsSet) await hit("attempt.before_guest");
           outcome = await deps.guests.run(key, start, hosted.host, entry.abort.signal);
+          if (failpointsSet) await hit("attempt.after_guest");
         } catch (error) {
           outcome = couldNotRun(error);
           log.error(
@@ -297,10 +305,12 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         attemptLog.close();
         const rendered = hosted.takeRendered();
         if (outcome.kind === "stopped" && entry.stop !== undefined && entry.stop.kind !== "asked") {
+          if (failpointsSet) await hit("hand_over.before");
           await patiently(deps, entry, async () => {
             if (rest !== undefined) await appendLog(store, tenant, holder, rest);
             await store.system((tx) => readmitAttempts(tx, [{ tenant, ...holder }], "hand_over"));
           });
+          if (failpointsSet) await hit("hand_over.after");
           return { kind: "stale" };
         }
         const knock: AttemptKnock = {
@@ -356,6 +366,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
 
   /** All attempts of this process in one statement; what is not ours any more is killed. */
   const beatAll = async (): Promise<void> => {
+    if (failpointsSet) await hit("heartbeat.before");
     const orphans = new Set<AttemptId>();
     for (const incarnation of incarnations) {
       const mine = [...running].filter(([, entry]) => entry.incarnation === incarnation);
@@ -368,6 +379,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       const { isKnown, held } = await store.system((tx) =>
         beat(tx, incarnation.worker, deps.leaseSeconds),
       );
+      if (failpointsSet) await hit("heartbeat.after");
       if (!isKnown) incarnation.giveUp();
       for (const attempt of before) {
         const asked = held.get(attempt);

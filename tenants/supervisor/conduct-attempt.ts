@@ -4,6 +4,7 @@
  * arrive, is seen to afterwards (`Conducted.settled`).
  */
 import type { Socket } from "node:net";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type {
   AttemptEnd,
   AttemptHost,
@@ -219,6 +220,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
     const last = readTerminal(message);
     if (last !== undefined) {
       reply([id]);
+      if (failpointsSet) await hit("guest.after_terminal");
       await onTerminal(last, message);
       return;
     }

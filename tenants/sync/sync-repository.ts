@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import { withSpan } from "../../ops/telemetry/trace.ts";
@@ -214,6 +215,7 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
     parts: {},
   };
   try {
+    if (failpointsSet) await hit("sync.after_lease");
     const result = await withSpan("sync", { tenant, repository, reason }, () => syncLeased(sync));
     if (result.kind === "failed" && result.commit === null)
       problem = {
@@ -234,6 +236,7 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
     throw error;
   } finally {
     clearInterval(heart);
+    if (failpointsSet) await hit("sync.before_lease_end");
     const failures = problem ? row.failures + 1 : 0;
     await deps.store
       .tx(tenant, (tx) =>
@@ -365,6 +368,7 @@ async function deployCommit(
   if (!checkedOut.ok)
     return failDeploy(sync, deploy, commit, [{ path: "", ...checkedOut.problem }], await about);
   const bundle = checkedOut.value;
+  if (failpointsSet) await hit("sync.after_checkout");
   const settings = await readSettings(row, bundle);
   if (!settings.ok)
     return failDeploy(
@@ -405,6 +409,7 @@ async function deployCommit(
   const { unchanged, stale } = chooseFiles(sync, setting, known, blobs);
   const parsed = await timed(sync, "parse", () => parseFiles(sync, bundle, setting, stale, blobs));
   request.signal.throwIfAborted();
+  if (failpointsSet) await hit("sync.after_parse");
 
   const findings = [
     ...unchanged,
@@ -421,6 +426,7 @@ async function deployCommit(
       bundle,
     }),
   );
+  if (failpointsSet) await hit("publish.after_commit");
   const badPaths = new Set(plan.badFiles.map(({ path }) => path));
   const errors = await withFrames(bundle, [
     ...plan.badFiles.flatMap(({ path, problems }) =>
@@ -453,6 +459,7 @@ async function deployCommit(
     });
     if (plan.state === "failed") await giveUpHold(tx, sync, commit);
   });
+  if (failpointsSet) await hit("deploy.after_end");
   if (plan.state === "live") {
     rememberBundle(row, bundle);
     deps.deployed?.(row.tenant, row.repository, commit);
@@ -1059,6 +1066,7 @@ async function publishIn(
     environments: setting.environments,
   });
   await moveHead(tx, tenant, repository, commit);
+  if (failpointsSet) await hit("publish.before_commit");
   return plan;
 }
 
