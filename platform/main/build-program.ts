@@ -241,6 +241,17 @@ function addPlatform(program: Command): void {
       const { doctor } = await import("./verbs/doctor.ts");
       done(await doctor(options.output));
     });
+  const db = program.command("db").description("The database").exitOverride();
+  leaf(db, "check", "What must hold of the rows, and which rows break it; of a live system as well")
+    .addHelpText(
+      "after",
+      `\nReads one snapshot and changes nothing. The database: DATABASE_URL, else the one that runs in AIRLOCK_HOME.
+Exit 1 if something does not hold.${examples("airlock db check", "airlock db check -o json")}`,
+    )
+    .action(async (options: Shared) => {
+      const { dbCheck } = await import("./verbs/db-check.ts");
+      done(await dbCheck(options.output));
+    });
 }
 
 const examples = (...lines: readonly string[]): string =>
