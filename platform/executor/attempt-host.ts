@@ -186,6 +186,38 @@ export function hostAttempt(
   };
 }
 
+/**
+ * The same host, for which a database that is away is a reason to wait and none to fail the task. Not for what must not
+ * be done twice: a run that is triggered without a name of its own, when nobody knows whether it was made.
+ */
+export function patientHost(
+  host: AttemptHost,
+  patiently: <T>(ask: () => Promise<T>) => Promise<T>,
+): AttemptHost {
+  const waits =
+    <A extends readonly unknown[], T>(ask: (...args: A) => Promise<T>) =>
+    (...args: A): Promise<T> =>
+      patiently(() => ask(...args));
+  return {
+    getConnection: waits(host.getConnection),
+    getVariable: waits(host.getVariable),
+    putVariable: waits(host.putVariable),
+    deleteVariable: waits(host.deleteVariable),
+    getXCom: waits(host.getXCom),
+    listXComs: waits(host.listXComs),
+    countXComs: waits(host.countXComs),
+    setXCom: waits(host.setXCom),
+    deleteXCom: waits(host.deleteXCom),
+    setRenderedFields: waits(host.setRenderedFields),
+    setRenderedMapIndex: waits(host.setRenderedMapIndex),
+    triggerDagRun: (request) => host.triggerDagRun(request),
+    getDagRunState: waits(host.getDagRunState),
+    getTaskStates: waits(host.getTaskStates),
+    log: (lines) => host.log(lines),
+    artifact: waits(host.artifact),
+  };
+}
+
 const contentTypes: ReadonlyMap<string, string> = new Map(
   Object.entries({
     html: "text/html",

@@ -42,7 +42,7 @@ import {
   ringAgain,
   setQueuePool,
 } from "../store/workers.ts";
-import { hostAttempt, type TenantThings } from "./attempt-host.ts";
+import { hostAttempt, patientHost, type TenantThings } from "./attempt-host.ts";
 import { openAttemptLog } from "./attempt-log.ts";
 import { describeStart } from "./describe-start.ts";
 import { beginIncarnation, type Incarnation } from "./incarnation.ts";
@@ -245,7 +245,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         const { at } = claimed;
         const dag =
           deps.dags.known(tenant, at.dag_id, at.version) ??
-          (await store.tx(tenant, (tx) => deps.dags.get(tx, tenant, at.dag_id, at.version)));
+          (await patiently(deps, entry, () =>
+            store.tx(tenant, (tx) => deps.dags.get(tx, tenant, at.dag_id, at.version)),
+          ));
         const compiled = dag.tasks.get(claimed.task_id);
         if (compiled === undefined) throw new Error(`DAG version without task ${claimed.task_id}`);
         const task = compiled.spec;
@@ -268,7 +270,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         const hosted = hostAttempt(deps, tenant, claimed, attemptLog);
         let outcome: AttemptOutcome;
         try {
-          const key = await guestKey(deps, tenant, claimed, dag, task);
+          const key = await patiently(deps, entry, () =>
+            guestKey(deps, tenant, claimed, dag, task),
+          );
           const start = describeStart(claimed, dag.spec, task, {
             priorityWeight: compiled.priorityWeight,
             pushesLength: compiled.pushesLength,
@@ -277,7 +281,8 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             traceparent: activeTraceparent(),
           });
           if (failpointsSet) await hit("attempt.before_guest");
-          outcome = await deps.guests.run(key, start, hosted.host, entry.abort.signal);
+          const host = patientHost(hosted.host, (ask) => patiently(deps, entry, ask));
+          outcome = await deps.guests.run(key, start, host, entry.abort.signal);
           if (failpointsSet) await hit("attempt.after_guest");
         } catch (error) {
           outcome = couldNotRun(error);

@@ -188,12 +188,17 @@ export function conductAttempt(options: ConductOptions): Conducted {
       try {
         await onFrame(frame);
       } catch (error) {
-        end({
-          kind: "limit",
-          limit: "protocol",
-          retryable: false,
-          reason: `The task sent a message that cannot be read: ${messageOf(error)}.`,
-        });
+        end(
+          error instanceof RequestProblem
+            ? {
+                kind: "limit",
+                limit: "protocol",
+                retryable: false,
+                reason: `The task sent a message that cannot be read: ${messageOf(error)}.`,
+              }
+            : // Ours, not the task's: it is tried again.
+              { kind: "stopped", reason: `The supervisor met a problem: ${messageOf(error)}` },
+        );
       }
       if (!pressed && waiting.length < framesWaitingMax) child.comms.resume();
     }

@@ -352,6 +352,8 @@ export function openGuests(options: GuestsOptions): OpenGuests {
     const now = performance.now();
     const idle: WarmGuest[] = [];
     for (const pool of pools.values()) {
+      // On a slow machine a start takes longer than a guest may idle: somebody waits for it all the same.
+      if (pool.waiting > 0) continue;
       const limitMs = pool.purpose === "parse" ? Math.min(idleMs, parseIdleSeconds * 1000) : idleMs;
       for (const guest of pool.guests) {
         if (guest.live > 0 || guest.isOver()) continue;

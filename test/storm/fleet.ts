@@ -19,6 +19,8 @@ export type Member = {
   readonly role: Role;
   readonly home: string;
   child: ChildProcess | undefined;
+  /** Resolves when the process that runs now is gone. */
+  gone: Promise<unknown>;
   ready: boolean;
   frozen: boolean;
   /** We ended it, or told it to go: its end is no news. */
@@ -76,6 +78,7 @@ export function openFleet(options: FleetOptions): Fleet {
       role,
       home,
       child: undefined,
+      gone: Promise.resolve(),
       ready: false,
       frozen: false,
       expected: false,
@@ -98,7 +101,8 @@ export function openFleet(options: FleetOptions): Fleet {
       },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    Object.assign(member, { child, ready: false, frozen: false, expected: false });
+    const gone = new Promise((done) => child.once("exit", done));
+    Object.assign(member, { child, gone, ready: false, frozen: false, expected: false });
     const journal = join(options.folder, `${member.name}.log`);
     let last = "";
     let rest = "";
@@ -164,7 +168,7 @@ export function openFleet(options: FleetOptions): Fleet {
       member.frozen = true;
       child.kill("SIGSTOP");
       const begun = performance.now();
-      await Promise.race([pause(ms), new Promise((done) => child.once("exit", done))]);
+      await Promise.race([pause(ms), member.gone]);
       child.kill("SIGCONT");
       if (member.child === child) member.frozen = false;
       return performance.now() - begun >= ms - 5;

@@ -23,6 +23,8 @@ export type Verdict = {
   /** Runs that failed: no DAG of the storm fails by itself. */
   readonly failed: number;
   readonly out_of_memory: number;
+  /** What attempts failed of, and how many each: numbers and names taken out. */
+  readonly failed_attempts: { readonly [reason: string]: number };
   readonly violations: readonly string[];
 };
 
@@ -163,9 +165,13 @@ export async function judge(
     "a schedule left a date out, or has one too many",
     sql`select * from (
           select tenant, dag_id, logical_date, logical_date - lag(logical_date) over (partition by tenant, dag_id order by logical_date) as step
-            from airlock.dag_run where run_type = 'scheduled' and dag_id = 'ticks') s where step <> interval '2 s'`,
+            from airlock.dag_run where run_type = 'scheduled' and dag_id = 'ticks') s where step <> interval '4 s'`,
   );
+  const reasons = await sql<{ reason: string; n: number }[]>`
+    select left(regexp_replace(coalesce(reason, '(none)'), '[0-9a-f-]{8,}|[0-9]+', 'N', 'g'), 160) as reason, count(*)::int as n
+      from airlock.attempt where outcome = 'failed' group by 1 order by 2 desc limit 20`;
   return {
+    failed_attempts: Object.fromEntries(reasons.map(({ reason, n }) => [reason, n])),
     tasks: counts?.tasks ?? 0,
     runs: counts?.runs ?? 0,
     scheduled_runs: counts?.scheduled_runs ?? 0,

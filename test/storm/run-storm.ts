@@ -44,6 +44,7 @@ export type StormPlan = {
   readonly tenants: number;
   readonly schedulers: number;
   readonly workers: number;
+  readonly syncs: number;
   readonly leaseSeconds: number;
   /** false: the quotas only say how densely faults come. */
   readonly isOwed: boolean;
@@ -83,14 +84,20 @@ export class NoGround extends Error {}
 
 const openRunsMax = 50;
 
+/** The folder of a storm that broke something stays, to be looked into. */
+type Kept = { isKept: boolean };
+
 export async function runStorm(
   plan: StormPlan,
   say: (line: string) => void,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<StormReport> {
   const closers: (() => unknown)[] = [];
+  const kept: Kept = { isKept: false };
   try {
-    return await storm(plan, say, signal, closers);
+    const report = await storm(plan, say, signal, closers, kept);
+    kept.isKept = isBroken(report);
+    return report;
   } finally {
     for (const close of closers.splice(0).toReversed())
       try {
@@ -106,9 +113,10 @@ async function storm(
   say: (line: string) => void,
   signal: AbortSignal,
   closers: (() => unknown)[],
+  kept: Kept,
 ): Promise<StormReport> {
   const dice = openDice(plan.seed);
-  const ground = await openGround(plan, dice, say, closers);
+  const ground = await openGround(plan, dice, say, closers, kept);
   const { site, fleet, sql, effects } = ground;
   say(`seed ${plan.seed}; state and logs in ${site.folder}`);
   const teams = await openTeams(plan, ground, say);
@@ -128,6 +136,7 @@ async function storm(
       disk: ground.disk,
       moveRepository: () => load.moveRepository(),
       feedHog: () => load.feedHog(),
+      workDone: () => (plan.isOwed ? load.done() / plan.tasks : 1),
     },
     plan.quota,
     plan.seconds,
@@ -140,7 +149,7 @@ async function storm(
       said = seconds();
       const { kills, freezes, postgres_crashes: crashes } = weather.counts();
       say(
-        `${said.toFixed(0)} s: ${load.tasks()} tasks asked for, ${load.open()} runs open, ${effects.count()} effects, ${kills} kills, ${freezes} freezes, ${crashes} crashes of Postgres${left.length > 0 ? `; to come: ${left.slice(0, 4).join(", ")}${left.length > 4 ? " …" : ""}` : ""}`,
+        `${said.toFixed(0)} s: ${load.tasks()} tasks asked for, ${Math.round(load.done())} done, ${load.open()} runs open, ${effects.count()} effects, ${kills} kills, ${freezes} freezes, ${crashes} crashes of Postgres${left.length > 0 ? `; to come: ${left.slice(0, 4).join(", ")}${left.length > 4 ? " …" : ""}` : ""}`,
       );
     }
     if ((left.length === 0 && seconds() >= plan.seconds) || seconds() >= plan.secondsMax) break;
@@ -177,6 +186,7 @@ async function storm(
     effects: verdict.effects,
     effects_again: verdict.effects_again,
     out_of_memory: verdict.out_of_memory,
+    failed_attempts: verdict.failed_attempts,
     drains: counts.drains,
     postgres_crashes: counts.postgres_crashes,
     terminations: counts.terminations,
@@ -218,12 +228,13 @@ async function openGround(
   dice: Dice,
   say: (line: string) => void,
   closers: (() => unknown)[],
+  kept: Kept,
 ): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), "airlock-storm-"));
   chmodSync(folder, 0o755);
   closers.push(() => {
-    if (process.env["STORM_KEEP"] !== "1") rmSync(folder, { recursive: true, force: true });
-  }); // DEBUG
+    if (!kept.isKept) rmSync(folder, { recursive: true, force: true });
+  });
   const options = { folder: join(folder, "postgres"), maxConnections: 250 };
   let server: EmbeddedPostgres;
   try {
@@ -258,7 +269,7 @@ async function openGround(
   const fleet = openFleet({
     members: [
       at("server", 0),
-      at("sync", 0),
+      ...Array.from({ length: plan.syncs }, (_, n) => at("sync", n)),
       ...Array.from({ length: plan.schedulers }, (_, n) => at("scheduler", n)),
       ...Array.from({ length: plan.workers }, (_, n) => at("worker", n)),
     ],
@@ -416,6 +427,8 @@ type Load = {
   /** Task instances of the runs that are known to be there. */
   readonly tasks: () => number;
   readonly open: () => number;
+  /** About how many of them have ended. */
+  readonly done: () => number;
   readonly asked: () => readonly Triggered[];
   moveRepository(): Promise<boolean>;
   feedHog(): Promise<boolean>;
@@ -461,7 +474,7 @@ function startLoad(plan: StormPlan, ground: Ground, teams: Teams, dice: Dice): L
   const count = async (): Promise<void> => {
     for (; isWanted(); await pause(300)) {
       const [row] = await sql<{ n: number }[]>`
-        select count(*)::int as n from airlock.dag_run where state in ('queued', 'running')`.catch(
+        select count(*)::int as n from airlock.dag_run where state in ('queued', 'running') and run_type <> 'scheduled'`.catch(
         () => [],
       );
       if (row !== undefined) open = row.n;
@@ -471,6 +484,7 @@ function startLoad(plan: StormPlan, ground: Ground, teams: Teams, dice: Dice): L
   return {
     tasks: () => tasks,
     open: () => open,
+    done: () => tasks * (1 - open / Math.max(1, asked.length)),
     asked: () => asked,
     async moveRepository() {
       const repository = dice.pick(teams.moving.filter((one) => !pushing.has(one)));

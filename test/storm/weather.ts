@@ -32,6 +32,8 @@ export type Sky = {
   readonly disk: { fill(): void; free(): void } | undefined;
   moveRepository(): Promise<boolean>;
   feedHog(): Promise<boolean>;
+  /** How much of the work is done, from 0 to 1. */
+  readonly workDone: () => number;
 };
 
 export type Weather = {
@@ -40,7 +42,9 @@ export type Weather = {
   stop(): Promise<void>;
 };
 
-const weights: Readonly<Record<Role, number>> = { worker: 5, scheduler: 3, server: 2, sync: 2 };
+const weights: Readonly<Record<Role, number>> = { worker: 4, scheduler: 3, server: 3, sync: 2 };
+/** So far may the faults be ahead of the work: else a slow machine would see nothing but faults. */
+const aheadMax = 0.15;
 const clockJumpsMs = [3_600_000, -3_600_000, 600_000, -600_000, 30 * 86_400_000];
 
 export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
@@ -65,13 +69,13 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
   const someone = (): Member | undefined =>
     dice.pick(up().flatMap((member) => Array.from({ length: weights[member.role] }, () => member)));
   /** A storm in which nobody is ever up proves nothing, so it waits for a slow machine. */
-  const untilMostAreUp = async (): Promise<boolean> => {
-    while (!isOver() && up().length < fleet.members.length * 0.7) await pause(20);
+  const untilUp = async (share: number): Promise<boolean> => {
+    while (!isOver() && up().length < fleet.members.length * share) await pause(20);
     return !isOver();
   };
   const strike: Record<Fault, () => unknown> = {
     async kills() {
-      if (!(await untilMostAreUp())) return;
+      if (!(await untilUp(0.5))) return;
       // Now and then all workers at once.
       const all = dice.chance(0.03);
       const victims = all ? fleet.members.filter(({ role }) => role === "worker") : [someone()];
@@ -79,13 +83,13 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
         if (victim !== undefined && fleet.kill(victim)) counts.kills += 1;
     },
     async freezes() {
-      if (!(await untilMostAreUp())) return;
+      if (!(await untilUp(0.65))) return;
       const victim = someone();
       if (victim !== undefined && (await fleet.freeze(victim, leaseMs + dice.between(150, 1_300))))
         counts.freezes += 1;
     },
     async drains() {
-      if (!(await untilMostAreUp())) return;
+      if (!(await untilUp(0.5))) return;
       const victim = someone();
       if (victim !== undefined && fleet.drain(victim)) counts.drains += 1;
     },
@@ -130,6 +134,7 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
       await pause(every * dice.between(0.4, 1.4), undefined, { signal: stopped.signal }).catch(
         () => undefined,
       );
+      while (!isOver() && counts[fault] / quota[fault] > sky.workDone() + aheadMax) await pause(50);
       if (isOver()) return;
       const deed = Promise.resolve(strike[fault]());
       under.add(deed);

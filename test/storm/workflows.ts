@@ -163,7 +163,7 @@ export const ticks = (tenant: string, port: number, from: Date): ReadonlyMap<str
     [
       "dags/ticks.py",
       `${common(tenant, port)}
-with DAG("ticks", schedule=timedelta(seconds=2), start_date=datetime.fromisoformat("${from.toISOString().slice(0, 19)}+00:00"),
+with DAG("ticks", schedule=timedelta(seconds=4), start_date=datetime.fromisoformat("${from.toISOString().slice(0, 19)}+00:00"),
          catchup=True, max_active_runs=500, max_active_tasks=500, default_args=ARGS):
     EmptyOperator(task_id="tick") >> act.override(task_id="tock")()
 `,
