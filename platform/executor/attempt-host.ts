@@ -194,27 +194,23 @@ export function patientHost(
   host: AttemptHost,
   patiently: <T>(ask: () => Promise<T>) => Promise<T>,
 ): AttemptHost {
-  const waits =
-    <A extends readonly unknown[], T>(ask: (...args: A) => Promise<T>) =>
-    (...args: A): Promise<T> =>
-      patiently(() => ask(...args));
   return {
-    getConnection: waits(host.getConnection),
-    getVariable: waits(host.getVariable),
-    putVariable: waits(host.putVariable),
-    deleteVariable: waits(host.deleteVariable),
-    getXCom: waits(host.getXCom),
-    listXComs: waits(host.listXComs),
-    countXComs: waits(host.countXComs),
-    setXCom: waits(host.setXCom),
-    deleteXCom: waits(host.deleteXCom),
-    setRenderedFields: waits(host.setRenderedFields),
-    setRenderedMapIndex: waits(host.setRenderedMapIndex),
+    getConnection: (id) => patiently(() => host.getConnection(id)),
+    getVariable: (key) => patiently(() => host.getVariable(key)),
+    putVariable: (key, value, about) => patiently(() => host.putVariable(key, value, about)),
+    deleteVariable: (key) => patiently(() => host.deleteVariable(key)),
+    getXCom: (ref) => patiently(() => host.getXCom(ref)),
+    listXComs: (ref) => patiently(() => host.listXComs(ref)),
+    countXComs: (ref) => patiently(() => host.countXComs(ref)),
+    setXCom: (ref, value, length) => patiently(() => host.setXCom(ref, value, length)),
+    deleteXCom: (ref) => patiently(() => host.deleteXCom(ref)),
+    setRenderedFields: (fields) => host.setRenderedFields(fields),
+    setRenderedMapIndex: (text) => patiently(() => host.setRenderedMapIndex(text)),
     triggerDagRun: (request) => host.triggerDagRun(request),
-    getDagRunState: waits(host.getDagRunState),
-    getTaskStates: waits(host.getTaskStates),
+    getDagRunState: (dagId, runId) => patiently(() => host.getDagRunState(dagId, runId)),
+    getTaskStates: (query) => patiently(() => host.getTaskStates(query)),
     log: (lines) => host.log(lines),
-    artifact: waits(host.artifact),
+    artifact: (file) => patiently(() => host.artifact(file)),
   };
 }
 

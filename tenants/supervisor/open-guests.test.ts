@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -762,6 +762,18 @@ test("idle guests end, and after close nothing is left", async () => {
     await own.guests.close();
     expect((await hanging).outcome.kind).toBe("stopped");
     expect(readdirSync(join(own.folder, "state/work"))).toEqual([]);
+  } finally {
+    await own.close();
+  }
+});
+
+test("a guest that takes longer to start than it may idle is waited for", async () => {
+  const own = await setStage(undefined, { idleSeconds: 0 });
+  try {
+    const program = join(own.folder, "program", "guest.py");
+    // More than two looks of the sweeper.
+    writeFileSync(program, `import time; time.sleep(2.5)\n${readFileSync(program, "utf8")}`);
+    expect((await own.run("pass")).outcome.kind).toBe("success");
   } finally {
     await own.close();
   }

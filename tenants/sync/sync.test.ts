@@ -1120,6 +1120,7 @@ test.each(["a loose ref", "a packed ref"])(
         return row?.["head_commit"] === id;
       });
     });
+    expect(parses).toHaveLength(1);
   },
 );
 

@@ -131,7 +131,7 @@ async function storm(
       leaseMs: plan.leaseSeconds * 1000,
       crashPostgres: () => ground.crashPostgres(),
       terminateSessions: (most) => terminate(sql, most),
-      armCut: ground.armCut,
+      armCut: () => ground.armCut(),
       cuts: ground.cuts,
       disk: ground.disk,
       moveRepository: () => load.moveRepository(),

@@ -61,6 +61,8 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
     pushes: 0,
     hogs: 0,
   };
+  /** Those of each that are under way. */
+  const flying: Record<Fault, number> = { ...counts };
   const stopped = new AbortController();
   const isOver = (): boolean => stopped.signal.aborted;
   const under = new Set<Promise<unknown>>();
@@ -68,14 +70,13 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
   const up = (): readonly Member[] => fleet.members.filter(({ ready, frozen }) => ready && !frozen);
   const someone = (): Member | undefined =>
     dice.pick(up().flatMap((member) => Array.from({ length: weights[member.role] }, () => member)));
-  /** A storm in which nobody is ever up proves nothing, so it waits for a slow machine. */
-  const untilUp = async (share: number): Promise<boolean> => {
-    while (!isOver() && up().length < fleet.members.length * share) await pause(20);
-    return !isOver();
-  };
+  /** A storm in which nobody is ever up proves nothing: these wait until so many are. */
+  const mustBeUp: Partial<Record<Fault, number>> = { kills: 0.5, drains: 0.5, freezes: 0.65 };
+  const may = (fault: Fault): boolean =>
+    (counts[fault] + flying[fault]) / quota[fault] <= sky.workDone() + aheadMax &&
+    up().length >= fleet.members.length * (mustBeUp[fault] ?? 0);
   const strike: Record<Fault, () => unknown> = {
-    async kills() {
-      if (!(await untilUp(0.5))) return;
+    kills() {
       // Now and then all workers at once.
       const all = dice.chance(0.03);
       const victims = all ? fleet.members.filter(({ role }) => role === "worker") : [someone()];
@@ -83,13 +84,11 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
         if (victim !== undefined && fleet.kill(victim)) counts.kills += 1;
     },
     async freezes() {
-      if (!(await untilUp(0.65))) return;
       const victim = someone();
       if (victim !== undefined && (await fleet.freeze(victim, leaseMs + dice.between(150, 1_300))))
         counts.freezes += 1;
     },
-    async drains() {
-      if (!(await untilUp(0.5))) return;
+    drains() {
       const victim = someone();
       if (victim !== undefined && fleet.drain(victim)) counts.drains += 1;
     },
@@ -125,7 +124,7 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
       if (await sky.feedHog()) counts.hogs += 1;
     },
   };
-  const one = new Set<Fault>(["kills", "drains", "postgres_crashes", "disks_full"]);
+  const one = new Set<Fault>(["postgres_crashes", "disks_full"]);
 
   const rhythm = async (fault: Fault): Promise<void> => {
     if (quota[fault] === 0) return;
@@ -134,11 +133,17 @@ export function startWeather(sky: Sky, quota: Quota, seconds: number): Weather {
       await pause(every * dice.between(0.4, 1.4), undefined, { signal: stopped.signal }).catch(
         () => undefined,
       );
-      while (!isOver() && counts[fault] / quota[fault] > sky.workDone() + aheadMax) await pause(50);
+      while (!isOver() && !may(fault)) await pause(20);
       if (isOver()) return;
+      flying[fault] += 1;
       const deed = Promise.resolve(strike[fault]());
       under.add(deed);
-      void deed.finally(() => under.delete(deed)).catch(() => undefined);
+      void deed
+        .catch(() => undefined)
+        .finally(() => {
+          flying[fault] -= 1;
+          under.delete(deed);
+        });
       if (one.has(fault)) await deed;
     }
   };

@@ -11,7 +11,7 @@ export type Shape = {
 };
 
 export const shapes: readonly Shape[] = [
-  { dag: "mixed", tasks: 43, guests: 3, weight: 6 },
+  { dag: "mixed", tasks: 83, guests: 3, weight: 6 },
   { dag: "chain", tasks: 4, guests: 4, weight: 3 },
   { dag: "mapped", tasks: 26, guests: 6, weight: 2 },
   { dag: "inline", tasks: 60, guests: 0, weight: 4 },
@@ -57,8 +57,8 @@ export function storedWorkflows(tenant: string, port: number): ReadonlyMap<strin
       `${head}
 with DAG("mixed", schedule=None, max_active_runs=500, max_active_tasks=500, default_args=ARGS):
     first, middle, last = (act.override(task_id=name)() for name in ("first", "middle", "last"))
-    first >> [EmptyOperator(task_id=f"a{i}") for i in range(20)] >> middle
-    middle >> [EmptyOperator(task_id=f"b{i}") for i in range(20)] >> last
+    first >> [EmptyOperator(task_id=f"a{i}") for i in range(40)] >> middle
+    middle >> [EmptyOperator(task_id=f"b{i}") for i in range(40)] >> last
 `,
     ],
     [
