@@ -88,6 +88,7 @@ export const rooms: Record<string, readonly string[]> = {
   // mains
   "platform/main": anything,
   "ops/bench": anything,
+  "ops/backup": ["platform/model", "platform/postgres", "platform/store", "tenants/source"],
 };
 
 /** Packages that only these rooms may know. */

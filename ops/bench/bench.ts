@@ -7,8 +7,16 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { cost } from "./cost.ts";
 import { faults } from "./faults.ts";
-import { isName, names, printFigure, say, toFigure } from "./measure.ts";
+import { isName, type Name, names, printFigure, say, toFigure } from "./measure.ts";
 import { page } from "./page.ts";
+import {
+  comparable,
+  compare,
+  findKit,
+  measurePeer,
+  type PeerKit,
+  printPeerFigure,
+} from "./peers.ts";
 import { scale } from "./scale.ts";
 import { speed } from "./speed.ts";
 import { type Bench, openWorld } from "./world.ts";
@@ -19,6 +27,7 @@ const flags = {
   help: { type: "boolean", short: "h" },
   quick: { type: "boolean" },
   profile: { type: "boolean" },
+  peers: { type: "string" },
 } as const;
 process.exitCode = await main(process.argv.slice(2));
 
@@ -40,25 +49,45 @@ async function main(argv: readonly string[]): Promise<number> {
     say(`no such benchmark: ${unknown.join(", ")}\n\n${help()}`);
     return 2;
   }
+  const kit = values.peers === undefined ? undefined : findKit(values.peers);
+  if (typeof kit === "string") {
+    say(kit);
+    return 2;
+  }
   const isWanted = (family: string, bench: Bench): boolean =>
-    positionals.length === 0 ||
+    (positionals.length === 0 &&
+      (kit === undefined || bench.names.some((name) => comparable.includes(name)))) ||
     positionals.includes(family) ||
     bench.names.some((name) => positionals.includes(name));
   const wanted = Object.entries(families).flatMap(([family, benches]) =>
     benches.filter((bench) => isWanted(family, bench)),
   );
-  return run(wanted, values);
+  return run(wanted, values, kit);
 }
 
-type Flags = { readonly [flag in keyof typeof flags]?: boolean };
+type Flags = {
+  readonly help?: boolean;
+  readonly quick?: boolean;
+  readonly profile?: boolean;
+  readonly peers?: string;
+};
 
-async function run(benches: readonly Bench[], { quick, profile }: Flags): Promise<number> {
+async function run(
+  benches: readonly Bench[],
+  { quick, profile }: Flags,
+  kit: PeerKit | undefined,
+): Promise<number> {
   const results = join(import.meta.dirname, "results");
   if (profile === true) mkdirSync(results, { recursive: true });
+  const ours = new Map<Name, number>();
   const world = openWorld({
     isQuick: quick === true,
     profiles: profile === true ? results : undefined,
-    report: (name, measured) => printFigure(toFigure(name, measured)),
+    report: (name, measured) => {
+      const figure = toFigure(name, measured);
+      ours.set(name, figure.value);
+      printFigure(figure);
+    },
   });
   const interrupted = new AbortController();
   const stop = (): void => {
@@ -86,8 +115,22 @@ async function run(benches: readonly Bench[], { quick, profile }: Flags): Promis
   } finally {
     await world.close();
   }
+  // Ours is closed by now: one orchestrator at a time has the machine.
+  const peers = kit?.installed ?? [];
+  for (const peer of peers) {
+    try {
+      await measurePeer(kit as PeerKit, peer, [...ours.keys()], interrupted.signal, (line) => {
+        for (const figure of compare(peer, line, ours)) printPeerFigure(figure);
+      });
+    } catch (error) {
+      if (interrupted.signal.aborted) return 130;
+      broken += 1;
+      say(`BROKEN ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  const count = benches.length + peers.length;
   say(
-    `${benches.length - broken} of ${benches.length} measurements in ${((performance.now() - begun) / 1000).toFixed(0)} s${broken === 0 ? "" : `; ${broken} broken`}`,
+    `${count - broken} of ${count} measurements in ${((performance.now() - begun) / 1000).toFixed(0)} s${broken === 0 ? "" : `; ${broken} broken`}`,
   );
   return broken === 0 ? 0 : 1;
 }
@@ -96,13 +139,15 @@ function help(): string {
   const list = Object.entries(families).map(
     ([family, benches]) => `  ${family}: ${benches.flatMap((bench) => bench.names).join(", ")}`,
   );
-  return `usage: npm run bench -- [--quick] [--profile] [name or family …]
+  return `usage: npm run bench -- [--quick] [--profile] [--peers DIR] [name or family …]
 
 Without a name: all ${names.length}. A measurement answers all names that it finds on its way.
 ${list.join("\n")}
 
   --quick    few samples: to see that it works
   --profile  CPU profiles of the platform during the speed family, into ops/bench/results/
+  --peers    the same workloads on the peers that the kit in DIR (with its run.sh) has installed, after ours, one
+             after the other; without a name only what can be compared (${comparable.join(", ")})
 
 One JSON object per figure on standard output; to keep them: npm run -s bench > ops/bench/results/DATE.jsonl
 `;

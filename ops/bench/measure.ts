@@ -100,7 +100,7 @@ export function mean(values: readonly number[]): number {
 }
 
 /** Three significant digits: more would pretend to know. */
-const short = (value: number): number => Number(value.toPrecision(3));
+export const short = (value: number): number => Number(value.toPrecision(3));
 
 export type Report = (name: Name, measured: Measured) => void;
 

@@ -235,6 +235,40 @@ function addPlatform(program: Command): void {
         const { up } = await import("./up.ts");
         await up({ roles: [role] });
       });
+  leaf(program, "backup <folder>", "A copy of everything that cannot be made again, while it runs")
+    .addHelpText(
+      "after",
+      `
+Postgres, the keys, objects and hosted repositories of AIRLOCK_HOME, in a new folder below <folder>. It holds the
+keys: guard it. With AIRLOCK_WAL_ARCHIVE=DIR in the platform's environment every change is kept in DIR within a minute,
+and a restore can go to any moment after the backup.
+${examples("airlock backup /mnt/backups", "airlock backup /mnt/backups -o json")}`,
+    )
+    .action(async (folder: string, options: Shared) => {
+      const { backup } = await import("./verbs/backup.ts");
+      await backup(folder, options);
+    });
+  leaf(
+    program,
+    "restore <backup>",
+    "A platform's state from a backup, or a try whether that would work",
+  )
+    .option("--test", "restore it aside, start Postgres on it, look at everything, remove it again")
+    .option("--replace", "where AIRLOCK_HOME holds a state already: move that aside")
+    .option("--wal <folder>", "replay the changes that were archived since (AIRLOCK_WAL_ARCHIVE)")
+    .option("--at <time>", "replay them up to this moment; left out: all")
+    .addHelpText(
+      "after",
+      examples(
+        "airlock restore --test /mnt/backups/airlock-2026-11-24T03-00-00-000Z",
+        "AIRLOCK_HOME=/srv/airlock airlock restore /mnt/backups/airlock-2026-11-24T03-00-00-000Z",
+        "airlock restore BACKUP --replace --at 2026-11-24T14:05:00Z",
+      ),
+    )
+    .action(async (from: string, options: Shared) => {
+      const { restore } = await import("./verbs/backup.ts");
+      done(await restore(from, options));
+    });
   leaf(program, "doctor", "What is missing on this machine, and how to get it")
     .addHelpText("after", examples("airlock doctor", "airlock doctor -o json"))
     .action(async (options: Shared) => {

@@ -81,6 +81,8 @@ export type PlatformSettings = {
   readonly leaseSeconds: number;
   /** Throw-away: no fsync. Tests only. */
   readonly volatile?: boolean;
+  /** Of the embedded Postgres: where its WAL is kept for points in time. */
+  readonly walArchive?: string | undefined;
   readonly log: Logger;
   readonly progress: (line: string) => void;
 };
@@ -530,6 +532,7 @@ async function openDatabase(
   const server: EmbeddedPostgres = await startEmbedded({
     folder: join(home, "postgres"),
     volatile: settings.volatile === true,
+    walArchive: settings.walArchive,
     progress: settings.progress,
   });
   const url = await ensureDatabase(server.url, "airlock");

@@ -1,7 +1,7 @@
 /** `airlock up` and the single roles: reads the environment, opens the house, says how to use it, closes it in order. */
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { NoSuchFailpoint, setFailpoints } from "../../ops/failpoints/failpoints.ts";
 import { openLog } from "../../ops/telemetry/log.ts";
 import { hashPassword, passwordProblem } from "../secrets/passwords.ts";
@@ -97,9 +97,18 @@ function readSettings(env: NodeJS.ProcessEnv, roles: readonly Role[]): PlatformS
         : readNumber(env, "AIRLOCK_CONCURRENCY", 8, 1, 10_000),
     leaseSeconds: readNumber(env, "AIRLOCK_LEASE", 15, 2, 3600),
     volatile: env["AIRLOCK_VOLATILE"] === "1",
+    walArchive: readFolder(env, "AIRLOCK_WAL_ARCHIVE"),
     log,
     progress: showProgress(),
   };
+}
+
+function readFolder(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const text = env[name];
+  if (text === undefined || text === "") return undefined;
+  if (!isAbsolute(text) || /[\n\0]/.test(text))
+    throw new Error(`${name} is '${text}'; it must be a folder's whole path, from / on.`);
+  return text;
 }
 
 function readNumber(

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { packRuns, percentiles, type StripRun, unpackRuns } from "./run-strip.ts";
+import { stripOf } from "../../test/kit/run-columns.ts";
+import { durationsOf, percentiles, type StripRun, unpackRuns } from "./run-strip.ts";
 
 const run = (run_id: string, after: number, more: Partial<StripRun> = {}): StripRun => ({
   run_id,
@@ -31,15 +32,30 @@ test.each<[string, readonly StripRun[]]>([
   ],
   ["waiting ones", [run("b", 20, { state: "queued", started: null, ended: null }), run("a", 10)]],
 ])("packed and unpacked they are as before: %s", (_name, runs) => {
-  expect(unpackRuns(packRuns(runs))).toEqual(runs);
-  expect(unpackRuns(JSON.parse(JSON.stringify(packRuns(runs))) as never)).toEqual(runs);
+  const packed = stripOf(...runs);
+  expect(unpackRuns(packed)).toEqual(runs);
+  expect(unpackRuns(JSON.parse(JSON.stringify(packed)) as never)).toEqual(runs);
 });
 
 test("an hourly DAG's ids cost a few letters each", () => {
   const runs = ["07", "06", "05"].map((hour) =>
     run(`scheduled__2026-11-24T${hour}:00:00+00:00`, 1),
   );
-  expect(packRuns(runs).ids).toBe("0.0.scheduled__2026-11-24T07:00:00+00:00 23.12.6 23.12.5");
+  expect(stripOf(...runs).ids).toEqual(["scheduled__2026-11-24T0", ":00:00+00:00", "7 6 5"]);
+});
+
+test("only what has ended has a duration", () => {
+  const runs = [
+    run("c", 30, { state: "running", ended: null }),
+    run("b", 20),
+    run("a", 10, { ended: 11.25 }),
+  ];
+  expect(durationsOf(stripOf(...runs))).toEqual([60.25, 0]);
+});
+
+test("a clock that was set back between start and end makes no time negative", () => {
+  const runs = [run("a", 10, { started: 9.5, ended: 9 })];
+  expect(unpackRuns(stripOf(...runs))).toEqual([{ ...runs[0], started: 10, ended: 10 }]);
 });
 
 test("percentiles lie between neighbours", () => {

@@ -1,6 +1,6 @@
 /**
- * The last runs of a DAG in few bytes: a list of a thousand DAGs carries twenty-five thousand of them. Their ids
- * and times are much alike, so each says only where it differs from the one before.
+ * The last runs of a DAG in few bytes and little work: a list of a thousand DAGs carries twenty-five thousand of them.
+ * Their ids and times are much alike, so each says only where it differs.
  */
 import type { RunState } from "./states.ts";
 
@@ -13,94 +13,122 @@ export type StripRun = {
   readonly ended: number | null;
 };
 
+/**
+ * As they are read: columns, and nothing that lives for each run. Twenty-five thousand objects cost more than all
+ * that is done with them.
+ */
+export type RunColumns = {
+  /** With blanks between them; an id holds none. */
+  readonly ids: string;
+  /** One letter per run: `q`, `r`, `s`, `f`. */
+  readonly states: string;
+  /** Three per run (0, 1, 2: due, started, ended; 3: the next one due), in seconds since the epoch; NaN: not yet. */
+  readonly timeAt: (place: number) => number;
+};
+
 export type RunStrip = {
   /** One letter per run, newest first: `q`, `r`, `s`, `f`. */
   readonly states: string;
+  /** How all ids begin and end, and per run what is between, with blanks between them (an id holds none). */
+  readonly ids: [head: string, tail: string, middles: string];
+  /** Seconds since the epoch at which the first one was due. */
+  readonly since: number;
   /**
-   * Per run, between blanks (an id holds none): `shared at the start.shared at the end.what is between`, counted in
-   * letters of the id before it.
+   * Three per run, in hundredths of a second: due so long before the one in front of it; from then to its start; from
+   * its start to its end. -1: not yet.
    */
-  readonly ids: string;
-  /** Seconds: the first since the epoch, each other one before the one in front of it. */
-  readonly after: number[];
-  /** Seconds from `after` to the start; null: it has not started. */
-  readonly wait: (number | null)[];
-  /** Seconds from the start to the end; null: it has not ended. */
-  readonly lasted: (number | null)[];
+  readonly times: number[];
 };
 
-const letters: Readonly<Record<RunState, string>> = {
-  queued: "q",
-  running: "r",
-  success: "s",
-  failed: "f",
+const stateOf: Readonly<Record<string, RunState>> = {
+  q: "queued",
+  r: "running",
+  s: "success",
+  f: "failed",
 };
-const stateOf = new Map<string, RunState>(
-  (Object.keys(letters) as RunState[]).map((state) => [letters[state], state]),
-);
 
-export function packRuns(runs: readonly StripRun[]): RunStrip {
-  let states = "";
-  let ids = "";
-  let idBefore = "";
-  let afterBefore = 0;
-  const after: number[] = [];
-  const wait: (number | null)[] = [];
-  const lasted: (number | null)[] = [];
-  for (const run of runs) {
-    states += letters[run.state];
-    ids += `${ids === "" ? "" : " "}${difference(idBefore, run.run_id)}`;
-    after.push(rounded(after.length === 0 ? run.after : afterBefore - run.after));
-    wait.push(run.started === null ? null : rounded(run.started - run.after));
-    lasted.push(
-      run.started === null || run.ended === null
-        ? null
-        : rounded(Math.max(0, run.ended - run.started)),
+export function packRuns({ ids, states, timeAt }: RunColumns): RunStrip {
+  if (states === "") return { states, ids: ["", "", ""], since: 0, times: [] };
+  const first = timeAt(0);
+  const times: number[] = [];
+  let before = first;
+  for (let i = 0; i < states.length * 3; i += 3) {
+    const after = timeAt(i);
+    const started = timeAt(i + 1);
+    times.push(
+      hundredths(before - after),
+      hundredths(started - after),
+      hundredths(timeAt(i + 2) - started),
     );
-    idBefore = run.run_id;
-    afterBefore = run.after;
+    before = after;
   }
-  return { states, ids, after, wait, lasted };
+  return { states, ids: sharedEnds(ids), since: rounded(first), times };
 }
 
-export function unpackRuns(strip: RunStrip): readonly StripRun[] {
-  const ids = strip.ids.split(" ");
-  let id = "";
-  let at = 0;
-  return strip.states.split("").map((letter, i) => {
-    const [, head = "0", tail = "0", middle = ""] =
-      /^(\d+)\.(\d+)\.(.*)$/s.exec(ids[i] ?? "") ?? [];
-    id = id.slice(0, Number(head)) + middle + (tail === "0" ? "" : id.slice(-Number(tail)));
-    const step = strip.after[i] ?? 0;
-    at = i === 0 ? step : rounded(at - step);
-    const wait = strip.wait[i] ?? null;
-    const lasted = strip.lasted[i] ?? null;
-    const started = wait === null ? null : rounded(at + wait);
+export function unpackRuns({ states, ids, since, times }: RunStrip): readonly StripRun[] {
+  const [head, tail, middles] = ids;
+  const middle = middles.split(" ");
+  let at = since;
+  return states.split("").map((letter, i) => {
+    at = rounded(at - (times[3 * i] ?? 0) / 100);
+    const wait = times[3 * i + 1] ?? -1;
+    const lasted = times[3 * i + 2] ?? -1;
+    const started = wait < 0 ? null : rounded(at + wait / 100);
     return {
-      run_id: id,
-      state: stateOf.get(letter) ?? "queued",
+      run_id: `${head}${middle[i] ?? ""}${tail}`,
+      state: stateOf[letter] ?? "queued",
       after: at,
       started,
-      ended: started === null || lasted === null ? null : rounded(started + lasted),
+      ended: started === null || lasted < 0 ? null : rounded(started + lasted / 100),
     };
   });
 }
 
-/** Letter by letter, by their codes: this is done twenty-five thousand times for one list. */
-function difference(before: string, id: string): string {
-  const most = Math.min(before.length, id.length);
-  let head = 0;
-  while (head < most && before.charCodeAt(head) === id.charCodeAt(head)) head += 1;
-  let tail = 0;
-  while (
-    tail < most - head &&
-    before.charCodeAt(before.length - 1 - tail) === id.charCodeAt(id.length - 1 - tail)
-  )
-    tail += 1;
-  return `${head}.${tail}.${id.slice(head, id.length - tail)}`;
+/** Seconds, of those that have ended. */
+export const durationsOf = ({ times }: RunStrip): readonly number[] => {
+  const found: number[] = [];
+  for (let i = 2; i < times.length; i += 3)
+    if ((times[i] ?? -1) >= 0) found.push((times[i] ?? 0) / 100);
+  return found;
+};
+
+/** The scheduler's ids differ in a few letters of the middle; no letter is given to both ends. */
+function sharedEnds(ids: string): RunStrip["ids"] {
+  const firstEnd = endOfId(ids, 0);
+  let head = firstEnd;
+  for (let at = 0; at <= ids.length; at = endOfId(ids, at) + 1) {
+    let same = 0;
+    // A blank, or the end of all, equals no letter of the first id.
+    while (same < head && ids.charCodeAt(at + same) === ids.charCodeAt(same)) same += 1;
+    head = same;
+  }
+  let tail = firstEnd - head;
+  let middles = "";
+  for (let at = 0; at <= ids.length; ) {
+    const end = endOfId(ids, at);
+    const most = Math.min(tail, end - at - head);
+    let same = 0;
+    while (same < most && ids.charCodeAt(end - 1 - same) === ids.charCodeAt(firstEnd - 1 - same))
+      same += 1;
+    tail = same;
+    at = end + 1;
+  }
+  for (let at = 0; at <= ids.length; ) {
+    const end = endOfId(ids, at);
+    middles += `${at === 0 ? "" : " "}${ids.slice(at + head, end - tail)}`;
+    at = end + 1;
+  }
+  return [ids.slice(0, head), ids.slice(firstEnd - tail, firstEnd), middles];
 }
 
-/** To a hundredth: what a bar or a list can show. */
+function endOfId(ids: string, from: number): number {
+  const blank = ids.indexOf(" ", from);
+  return blank === -1 ? ids.length : blank;
+}
+
+/** What a bar or a list can show. A clock that was set back makes no time negative. */
+const hundredths = (seconds: number): number =>
+  Number.isNaN(seconds) ? -1 : Math.max(0, Math.round(seconds * 100));
 const rounded = (seconds: number): number => Math.round(seconds * 100) / 100;
 
 /**

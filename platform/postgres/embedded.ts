@@ -45,6 +45,8 @@ export type EmbeddedOptions = {
   /** Throw-away: no fsync. Tests only. */
   readonly volatile?: boolean;
   readonly maxConnections?: number;
+  /** Each WAL file is copied there before it is reused: with a base backup, any point in time. */
+  readonly walArchive?: string | undefined;
   readonly progress?: (line: string) => void;
 };
 
@@ -214,12 +216,14 @@ async function adopt(
   );
 }
 
-function isOurServer(pid: number, data: string, binaries: Binaries): boolean {
+const isOurServer = (pid: number, data: string, binaries: Binaries): boolean =>
+  isPostgresOn(pid, data) && existsSync(binaries.postgres);
+
+function isPostgresOn(pid: number, data: string): boolean {
   try {
     return (
       readlinkSync(`/proc/${pid}/exe`).endsWith("/bin/postgres") &&
-      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(data) &&
-      existsSync(binaries.postgres)
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(data)
     );
   } catch {
     return false;
@@ -261,7 +265,8 @@ const smallSettings = {
   autovacuum_max_workers: "1",
   max_logical_replication_workers: "0",
   max_parallel_workers: "0",
-  wal_level: "minimal",
+  // A backup while it runs needs it; `minimal` would save WAL in bulk loads alone.
+  wal_level: "replica",
   max_wal_senders: "0",
   jit: "off",
   log_checkpoints: "off",
@@ -283,6 +288,7 @@ async function launch(
     ...(options.volatile === true
       ? { fsync: "off", full_page_writes: "off", synchronous_commit: "off" }
       : {}),
+    ...(options.walArchive === undefined ? {} : archiveInto(options.walArchive, user)),
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const logFile = join(folder, "server.log");
@@ -309,6 +315,36 @@ async function launch(
   }
   const last = readFileSync(logFile, "utf8").trim().split("\n").slice(-5).join("\n");
   throw new Error(`The embedded Postgres did not start (${gone ?? "no answer in 60 s"}):\n${last}`);
+}
+
+/** Whole or not at all, and never over what is there: another cluster's file of the same name would be lost. */
+function archiveInto(folder: string, user: SystemUser | undefined): Record<string, string> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (user) chownSync(folder, user.uid, user.gid);
+  return {
+    archive_mode: "on",
+    archive_command: `test -f ${quoted(folder)}/%f && cmp -s %p ${quoted(folder)}/%f || { test ! -e ${quoted(folder)}/%f && cp %p ${quoted(folder)}/%f.part && sync ${quoted(folder)}/%f.part && mv ${quoted(folder)}/%f.part ${quoted(folder)}/%f; }`,
+    // What a lost machine loses at most. A file of 16 MB per minute, while anything is written.
+    archive_timeout: "60",
+  };
+}
+
+/** What copies a WAL file from the archive to where a recovering server asks for it. */
+export const restoreCommand = (archive: string): string => `cp ${quoted(archive)}/%f %p`;
+
+/** For the shell that Postgres runs its commands in; it puts names in the place of %f and %p. */
+const quoted = (path: string): string => `'${path.replaceAll("'", "'\\''").replaceAll("%", "%%")}'`;
+
+/** The server that runs on this folder, if one does. */
+export async function findEmbedded(
+  folder: string,
+): Promise<{ readonly url: string; readonly pid: number } | undefined> {
+  const data = join(folder, "data");
+  const pidFile = join(data, "postmaster.pid");
+  if (!existsSync(pidFile)) return undefined;
+  const [pid = "", , , port = ""] = readFileSync(pidFile, "utf8").split("\n");
+  if (!isPostgresOn(Number(pid), data) || !(await accepts(Number(port)))) return undefined;
+  return { url: handle(Number(pid), Number(port), readSecret(folder), true).url, pid: Number(pid) };
 }
 
 /** Whether it accepts sessions: asks as a client does (SSLRequest), since the port opens before recovery ends. */

@@ -1,6 +1,6 @@
 /** All DAGs of a tenant that one may see, with their last runs, for a list that filters without asking again. */
 import type { Timetable } from "../model/dag-spec.ts";
-import type { RunState } from "../model/states.ts";
+import type { RunColumns } from "../model/run-strip.ts";
 import { oneOf, type SeenIds, seenIn } from "./filters.ts";
 import type { Tx } from "./open.ts";
 
@@ -19,19 +19,10 @@ export type DagIndexRow = {
   readonly running: number;
   readonly queued: number;
   /** Newest first, up to `stripLength`. */
-  readonly runs: readonly IndexedRun[];
+  readonly runs: RunColumns;
   readonly may_read_runs: boolean;
   readonly may_pause: boolean;
   readonly may_trigger: boolean;
-};
-
-export type IndexedRun = {
-  readonly run_id: string;
-  readonly state: RunState;
-  /** Seconds since the epoch. */
-  readonly after: number;
-  readonly started: number | null;
-  readonly ended: number | null;
 };
 
 export const stripLength = 25;
@@ -111,31 +102,16 @@ const noTime = Buffer.from("8000000000000000", "hex");
  * Twenty-five thousand runs as three values per DAG: to write and read each time as text was more than half of the
  * whole. A run id holds no blank.
  */
-function runsOf(
-  runIds: string | null,
-  states: string | null,
-  times: Buffer | null,
-): readonly IndexedRun[] {
-  if (runIds === null || states === null || times === null) return [];
-  return runIds.split(" ").map((run_id, i) => ({
-    run_id,
-    state: stateOf[states[i] ?? ""] ?? "queued",
-    after: secondsAt(times, i * 24) ?? 0,
-    started: secondsAt(times, i * 24 + 8),
-    ended: secondsAt(times, i * 24 + 16),
-  }));
+function runsOf(runIds: string | null, states: string | null, times: Buffer | null): RunColumns {
+  if (runIds === null || states === null || times === null)
+    return { ids: "", states: "", timeAt: () => Number.NaN };
+  return { ids: runIds, states, timeAt: (place) => secondsAt(times, place * 8) };
 }
 
-const stateOf: Readonly<Record<string, RunState>> = {
-  q: "queued",
-  r: "running",
-  s: "success",
-  f: "failed",
-};
-
 /** Postgres' binary form: microseconds since 2000. */
-function secondsAt(bytes: Buffer, place: number): number | null {
+function secondsAt(bytes: Buffer, place: number): number {
   const high = bytes.readInt32BE(place);
-  if (high === -0x8000_0000) return null;
-  return (high * 0x1_0000_0000 + bytes.readUInt32BE(place + 4)) / 1e6 + 946_684_800;
+  return high === -0x8000_0000
+    ? Number.NaN
+    : (high * 0x1_0000_0000 + bytes.readUInt32BE(place + 4)) / 1e6 + 946_684_800;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { describeTimetable } from "../../engine/describe-timetable.ts";
-import { packRuns, percentiles } from "../../model/run-strip.ts";
+import { durationsOf, packRuns, percentiles } from "../../model/run-strip.ts";
 import { type DagIndexRow, listDagIndex } from "../../store/dag-index.ts";
 import { type Endpoint, endpoint } from "../endpoint.ts";
 import { text } from "../fields.ts";
@@ -12,10 +12,9 @@ const dagsMax = 10_000;
 
 const strip = z.object({
   states: z.string(),
-  ids: z.string(),
-  after: z.array(z.number()),
-  wait: z.array(z.number().nullable()),
-  lasted: z.array(z.number().nullable()),
+  ids: z.tuple([z.string(), z.string(), z.string()]),
+  since: z.number(),
+  times: z.array(z.int()),
 });
 const dag = z.object({
   dag_id: z.string(),
@@ -80,11 +79,8 @@ export const dagIndexEndpoints: readonly Endpoint[] = [
 ];
 
 function toDag(row: DagIndexRow): IndexedDag {
-  const { runs } = row;
-  const lasted = runs.flatMap(({ started, ended }) =>
-    started === null || ended === null ? [] : [ended - started],
-  );
-  const [median_s = null, p95_s = null] = percentiles(lasted, [0.5, 0.95]);
+  const runs = packRuns(row.runs);
+  const [median_s = null, p95_s = null] = percentiles(durationsOf(runs), [0.5, 0.95]);
   return {
     dag_id: row.dag_id,
     display_name: row.display_name,
@@ -100,7 +96,7 @@ function toDag(row: DagIndexRow): IndexedDag {
     median_s,
     p95_s,
     has_import_error: row.has_import_error,
-    runs: row.may_read_runs ? packRuns(runs) : null,
+    runs: row.may_read_runs ? runs : null,
     may: { pause: row.may_pause, trigger: row.may_trigger },
   };
 }

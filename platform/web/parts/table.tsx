@@ -37,7 +37,7 @@ export function Table({
             ))}
           </tr>
         </thead>
-        <tbody className="[&>tr]:border-b [&>tr]:border-line/60 [&>tr:last-child]:border-b-0 [&_td]:px-3 [&_td]:py-1.5 [&_td]:align-top">
+        <tbody className="[&>tr]:border-b [&>tr]:border-line/60 [&>tr:last-child]:border-b-0 [&_td]:px-3 [&_td]:py-1.5 [&_td]:align-top max-sm:[&_td]:min-w-28">
           {children}
         </tbody>
       </table>

@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { ExternalLink, GitCommitHorizontal } from "lucide-react";
-import { lazy, Suspense, useCallback, useSyncExternalStore } from "react";
+import { lazy, Suspense, useCallback } from "react";
 import type { DagSource } from "../../../api/ui/source.ts";
 import { ask, Problem, path, query } from "../../ask/ask-server.ts";
 import { useLiveQuery } from "../../live/use-live.ts";
@@ -11,6 +11,7 @@ import { CopyAs } from "../../parts/copy-as.tsx";
 import { Input } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading } from "../../parts/panels.tsx";
 import { Time } from "../../parts/time.tsx";
+import { useNarrow } from "../../parts/use-narrow.ts";
 import { useVersions } from "./graph/use-graph.ts";
 import { VersionSelect } from "./graph/version-select.tsx";
 
@@ -78,7 +79,7 @@ export default function CodeTab({
     dag,
     search.against === undefined ? undefined : { version: search.against },
   );
-  const isNarrow = useIsNarrow();
+  const isNarrow = useNarrow(901);
   const isUnified = isNarrow || search.layout === "unified";
   const error = source.error ?? before.error;
   if (error instanceof Problem && error.status === 403)
@@ -273,14 +274,3 @@ function Origin({
     </p>
   );
 }
-
-/** Two columns of code need room. */
-const narrow = window.matchMedia("(max-width: 900px)");
-const useIsNarrow = (): boolean =>
-  useSyncExternalStore(
-    (hear) => {
-      narrow.addEventListener("change", hear);
-      return () => narrow.removeEventListener("change", hear);
-    },
-    () => narrow.matches,
-  );

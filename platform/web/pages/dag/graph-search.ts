@@ -12,7 +12,8 @@ export const graphSearch = {
   folded: "text",
   /** Only so many steps around the task. */
   steps: "number",
-  dir: ["tb"],
+  /** Absent: left to right; on a phone top to bottom. */
+  dir: ["tb", "lr"],
   view: ["list"],
   critical: "flag",
   /** Of the code. */

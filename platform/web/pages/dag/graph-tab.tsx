@@ -22,6 +22,7 @@ import { Button } from "../../parts/button.tsx";
 import { CopyAs } from "../../parts/copy-as.tsx";
 import { Select } from "../../parts/fields.tsx";
 import { Empty, Failed, Loading } from "../../parts/panels.tsx";
+import { useNarrow } from "../../parts/use-narrow.ts";
 import { describeNodes } from "./graph/describe-nodes.ts";
 import { FindTask } from "./graph/find-task.tsx";
 import { ChangesPanel, CriticalPanel, TaskPanel } from "./graph/side-lists.tsx";
@@ -211,13 +212,16 @@ function Loaded({
     if (!next.delete(idOfNode(node))) next.add(idOfNode(node));
     change({ folded: writeFolded(next, groupIds, steps === undefined ? atFirst : new Set()) });
   };
-  const isVertical = search.dir === "tb";
+  const isNarrow = useNarrow(640);
+  // A phone is higher than wide.
+  const isVertical = search.dir === undefined ? isNarrow : search.dir === "tb";
+  const turn = (): void => change({ dir: isVertical ? "lr" : "tb" });
   const isList = search.view === "list";
   useKeys("Graph", {
     "/": { does: "Find a task", run: () => find.current?.focus() },
     v: {
       does: "Turn the graph: left to right, top to bottom",
-      run: () => change({ dir: isVertical ? undefined : "tb" }),
+      run: turn,
     },
     c: {
       does: "Show the critical path of the run",
@@ -292,9 +296,7 @@ function Loaded({
               <Button onClick={() => change({ folded: "-" })}>Unfold all</Button>
             </>
           )}
-          <Button onClick={() => change({ dir: isVertical ? undefined : "tb" })}>
-            {isVertical ? "Left to right" : "Top to bottom"}
-          </Button>
+          <Button onClick={turn}>{isVertical ? "Left to right" : "Top to bottom"}</Button>
           <Button
             aria-pressed={isList}
             onClick={() => change({ view: isList ? undefined : "list" })}

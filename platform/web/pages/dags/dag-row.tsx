@@ -199,7 +199,7 @@ function LastRun({ tenant, facts }: RowProps) {
       className="inline-flex items-center gap-1.5 text-sm hover:underline"
     >
       <StateMark state={last.state} />
-      <Ago at={new Date(last.after * 1_000).toISOString()} />
+      <Ago at={new Date((last.started ?? last.after) * 1_000).toISOString()} />
     </Link>
   );
 }

@@ -1,6 +1,6 @@
 /** All DAGs of a tenant: filtered as one types, in any order, alive. */
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { type ReactNode, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { useMe } from "../../ask/session.ts";
 import { TriggerDialog } from "../../deeds/deed-dialogs.tsx";
 import { useKeys } from "../../frame/keys.ts";
@@ -8,6 +8,7 @@ import { serverNow } from "../../frame/now.ts";
 import { CopyAs } from "../../parts/copy-as.tsx";
 import { countText } from "../../parts/durations.ts";
 import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
+import { useNarrow } from "../../parts/use-narrow.ts";
 import { VirtualRows } from "../../parts/virtual-rows.tsx";
 import { columns, NarrowRow, narrowRow, WideRow, wideRow } from "./dag-row.tsx";
 import { toggleFavourite, useFavourites } from "./favourites.ts";
@@ -37,7 +38,7 @@ export function DagsPage() {
   const me = useMe()?.name ?? "";
   const favourites = useFavourites(tenant);
   const nowMs = useCoarseNow();
-  const isNarrow = useIsNarrow();
+  const isNarrow = useNarrow(768);
   const box = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLDivElement>(null);
   // The DAG, not its place: the list moves under it as runs come and go.
@@ -379,13 +380,3 @@ function useCoarseNow(): number {
   }, []);
   return now;
 }
-
-const narrow = window.matchMedia("(max-width: 767px)");
-const useIsNarrow = (): boolean =>
-  useSyncExternalStore(
-    (hear) => {
-      narrow.addEventListener("change", hear);
-      return () => narrow.removeEventListener("change", hear);
-    },
-    () => narrow.matches,
-  );

@@ -33,7 +33,7 @@ export function NoDags({ tenant }: { readonly tenant: string }) {
   const hosted = repositories.find(({ clone_url }) => clone_url !== null)?.clone_url;
   const external = repositories.find(({ url }) => url !== null)?.url;
   return (
-    <div className="mx-auto max-w-2xl pb-8">
+    <div className="mx-auto w-full max-w-2xl min-w-0 pb-8">
       <Empty title={`${tenant} has no DAGs yet, or none that you may see.`}>
         <p>
           A DAG is a file in a git repository. What is pushed is live a moment later, and shows here

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { stripOf } from "../../../../test/kit/run-columns.ts";
 import type { IndexedDag } from "../../../api/ui/dag-index.ts";
-import { packRuns } from "../../../model/run-strip.ts";
 import type { RunState } from "../../../model/states.ts";
 import { type DagFacts, factsOf, hintsAt, readDagQuery, splitTerms } from "./query.ts";
 
@@ -26,10 +26,10 @@ export const someDag = (
     median_s: null,
     p95_s: null,
     has_import_error: false,
-    runs: packRuns(
-      last === undefined
+    runs: stripOf(
+      ...(last === undefined
         ? []
-        : [{ run_id: "r", state: last, after: nowMs / 1000, started: null, ended: null }],
+        : [{ run_id: "r", state: last, after: nowMs / 1000, started: null, ended: null }]),
     ),
     may: { pause: true, trigger: true },
     ...rest,

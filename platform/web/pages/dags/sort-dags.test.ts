@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { packRuns } from "../../../model/run-strip.ts";
+import { stripOf } from "../../../../test/kit/run-columns.ts";
 import type { RunState } from "../../../model/states.ts";
 import { factsOf } from "./query.ts";
 import { sortDags } from "./sort-dags.ts";
@@ -27,10 +27,10 @@ const dag = (
     median_s,
     p95_s: null,
     has_import_error: false,
-    runs: packRuns(
-      last === undefined
+    runs: stripOf(
+      ...(last === undefined
         ? []
-        : [{ run_id: "r", state: last, after: median_s ?? 0, started: null, ended: null }],
+        : [{ run_id: "r", state: last, after: median_s ?? 0, started: null, ended: null }]),
     ),
     may: { pause: false, trigger: false },
   });

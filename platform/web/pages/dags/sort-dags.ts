@@ -10,9 +10,9 @@ const valueOf = (facts: DagFacts, by: SortKey, nowMs: number): string | number |
     case "name":
       return dag.display_name.toLowerCase();
     case "last": {
-      const after = runs[0]?.after;
+      const [last] = runs;
       // Newest first is what one asks for first.
-      return after === undefined ? undefined : -after;
+      return last === undefined ? undefined : -(last.started ?? last.after);
     }
     case "state":
       return runs.length === 0 ? undefined : worstFirst.indexOf(facts.lastState);

@@ -28,6 +28,7 @@ import { Menu } from "../../parts/overlay.tsx";
 import { Empty, Failed, Loading, PageHead } from "../../parts/panels.tsx";
 import { StateMark, shownState, stateWords } from "../../parts/state-mark.tsx";
 import { Lasting, Time } from "../../parts/time.tsx";
+import { useNarrow } from "../../parts/use-narrow.ts";
 import { WhyLine } from "../../parts/why-line.tsx";
 import { GanttChart, GanttLegend, type TimeWindow } from "./gantt-chart.tsx";
 import {
@@ -236,6 +237,7 @@ function Run({
       </PageHead>
       <Strip tenant={tenant} data={data} />
       <Split
+        chosen={search.task === undefined ? undefined : `${search.task}[${search.map ?? -1}]`}
         left={
           <Timeline
             data={data}
@@ -530,20 +532,21 @@ function Timeline({
 function Split({
   left,
   right,
+  chosen,
 }: {
+  /** What the right side is about; undefined: nothing that was chosen. */
+  readonly chosen: string | undefined;
   readonly left: React.ReactNode;
   readonly right: React.ReactNode;
 }) {
   const [width, setWidth] = usePaneWidth();
   const box = useRef<HTMLDivElement>(null);
-  const [isWide, setWide] = useState(true);
+  const isWide = !useNarrow(1_024);
+  const aside = useRef<HTMLElement>(null);
+  // Below the fold nobody would see that a tap on a bar brought its log.
   useEffect(() => {
-    const wide = window.matchMedia("(min-width: 1024px)");
-    const follow = (): void => setWide(wide.matches);
-    wide.addEventListener("change", follow);
-    follow();
-    return () => wide.removeEventListener("change", follow);
-  }, []);
+    if (chosen !== undefined && !isWide) aside.current?.scrollIntoView({ block: "start" });
+  }, [chosen, isWide]);
   return (
     <div ref={box} className="flex min-h-0 grow flex-col border-t border-line lg:flex-row">
       <section
@@ -575,6 +578,7 @@ function Split({
         />
       )}
       <aside
+        ref={aside}
         aria-label="Beside the tasks"
         className="flex h-[75vh] min-w-0 flex-col border-t border-line bg-surface lg:h-auto lg:min-h-0 lg:border-t-0"
         style={isWide ? { width: `min(${String(width)}px, 70%)` } : {}}

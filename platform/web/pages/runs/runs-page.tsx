@@ -201,7 +201,7 @@ export function RunsPage() {
           />
         </span>
       </div>
-      <div className="grid min-h-0 grow grid-cols-1 grid-rows-[auto_1fr] gap-2 px-4 pb-3 sm:grid-cols-[14rem_1fr] sm:grid-rows-1">
+      <div className="flex min-h-0 grow flex-col gap-2 px-4 pb-3 sm:grid sm:grid-cols-[14rem_1fr] sm:grid-rows-1">
         <FacetPanel
           facets={facets.data}
           chosen={(facet) => valuesOf(search[facet])}
@@ -226,7 +226,7 @@ export function RunsPage() {
             focused={focused}
             onFocus={setFocused}
             onOpen={open}
-            className="min-h-0 rounded-lg border border-line bg-surface"
+            className="min-h-0 grow rounded-lg border border-line bg-surface"
             row={(i) => {
               const run = runs[i];
               return run === undefined ? null : (
@@ -336,46 +336,57 @@ function FacetPanel({
   readonly chosen: (facet: Facet) => readonly string[];
   readonly onToggle: (facet: Facet, value: string) => void;
 }) {
+  const [isOpen, setOpen] = useState(false);
+  const count = facetKeys.reduce((sum, facet) => sum + chosen(facet).length, 0);
   return (
-    <section
-      aria-label="Facets"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also while there is nothing in it to be focused
-      tabIndex={0}
-      className="max-h-32 overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none"
-    >
-      {facetKeys.map((facet) => {
-        const on = chosen(facet);
-        const rows = facets?.facets[facet] ?? [];
-        // What is chosen stays in sight although nothing is left of it.
-        const lost = on.filter((value) => !rows.some((row) => row.value === value));
-        return (
-          <fieldset key={facet} className="mb-2 min-w-0">
-            <legend className="px-1 font-semibold">{facetNames[facet]}</legend>
-            {[...rows, ...lost.map((value) => ({ value, count: 0 }))].map(({ value, count }) => (
-              <label
-                key={value}
-                className="flex items-center gap-2 rounded px-1 py-0.5 text-sm hover:bg-sunken"
-              >
-                <input
-                  type="checkbox"
-                  className="size-3.5 shrink-0 accent-(--accent)"
-                  checked={on.includes(value)}
-                  onChange={() => onToggle(facet, value)}
-                />
-                {facet === "state" && (
-                  <span aria-hidden>
-                    <StateMark state={value} />
+    <>
+      <Button
+        className="self-start sm:hidden"
+        aria-expanded={isOpen}
+        onClick={() => setOpen(!isOpen)}
+      >
+        {isOpen ? "Hide the facets" : count === 0 ? "Facets …" : `Facets (${count} chosen) …`}
+      </Button>
+      <section
+        aria-label="Facets"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also while there is nothing in it to be focused
+        tabIndex={0}
+        className={`${isOpen ? "" : "max-sm:hidden"} max-h-[45vh] overflow-auto rounded-lg border border-line bg-surface p-2 sm:max-h-none`}
+      >
+        {facetKeys.map((facet) => {
+          const on = chosen(facet);
+          const rows = facets?.facets[facet] ?? [];
+          // What is chosen stays in sight although nothing is left of it.
+          const lost = on.filter((value) => !rows.some((row) => row.value === value));
+          return (
+            <fieldset key={facet} className="mb-2 min-w-0">
+              <legend className="px-1 font-semibold">{facetNames[facet]}</legend>
+              {[...rows, ...lost.map((value) => ({ value, count: 0 }))].map(({ value, count }) => (
+                <label
+                  key={value}
+                  className="flex items-center gap-2 rounded px-1 py-0.5 text-sm hover:bg-sunken"
+                >
+                  <input
+                    type="checkbox"
+                    className="size-3.5 shrink-0 accent-(--accent)"
+                    checked={on.includes(value)}
+                    onChange={() => onToggle(facet, value)}
+                  />
+                  {facet === "state" && (
+                    <span aria-hidden>
+                      <StateMark state={value} />
+                    </span>
+                  )}
+                  <span className="tenant-text min-w-0 grow truncate" title={value}>
+                    {value === "" ? "nobody" : facet === "commit" ? value.slice(0, 10) : value}
                   </span>
-                )}
-                <span className="tenant-text min-w-0 grow truncate" title={value}>
-                  {value === "" ? "nobody" : facet === "commit" ? value.slice(0, 10) : value}
-                </span>
-                <span className="text-muted tabular-nums">{countText(count)}</span>
-              </label>
-            ))}
-          </fieldset>
-        );
-      })}
-    </section>
+                  <span className="text-muted tabular-nums">{countText(count)}</span>
+                </label>
+              ))}
+            </fieldset>
+          );
+        })}
+      </section>
+    </>
   );
 }
