@@ -73,25 +73,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   return handle(pid, port, secret, false);
 }
 
-/** The server that runs on this folder right now, if one does: its owner's connection string. Starts nothing. */
-export async function findEmbedded(folder: string): Promise<string | undefined> {
-  const [pidLine = "", , , portLine = ""] = readIfThere(
-    join(folder, "data", "postmaster.pid"),
-  ).split("\n");
-  const secret = readIfThere(join(dirname(folder), "postgres.secret")).trim();
-  const port = Number(portLine);
-  if (!(Number(pidLine) > 0 && port > 0) || secret === "") return undefined;
-  return (await accepts(port)) ? handle(Number(pidLine), port, secret, true).url : undefined;
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}
-
 function handle(pid: number, port: number, secret: string, adopted: boolean): EmbeddedPostgres {
   return {
     url: `postgres://airlock:${secret}@127.0.0.1:${port}/postgres`,

@@ -35,7 +35,7 @@ async function findDatabase(): Promise<string> {
       `no database runs in ${home}`,
       "start the platform (npm start), or set DATABASE_URL or AIRLOCK_HOME to the one to check",
     );
-  const url = new URL(found);
+  const url = new URL(found.url);
   url.pathname = "/airlock";
   return url.href;
 }
