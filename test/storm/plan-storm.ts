@@ -16,10 +16,10 @@ export function planStorm(asked: {
   const between = (slice: number, release: number): number =>
     Math.ceil(slice * small + Math.max(0, release - slice) * large);
   const isLarge = tasks > sliceTasks * 2;
-  const seconds = asked.seconds ?? Math.max(10, between(48, 2_400));
+  const seconds = asked.seconds ?? Math.max(10, between(42, 2_400));
   // With nothing but a length, faults come as densely as in the slice, and none of them is owed.
   const owed = tasks > 0;
-  const rate = seconds / 48;
+  const rate = seconds / 42;
   const count = (slice: number, release: number): number =>
     owed ? between(slice, release) : Math.max(1, Math.round(slice * rate));
   return {

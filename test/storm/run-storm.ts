@@ -79,7 +79,7 @@ export const isBroken = (report: StormReport): boolean =>
   report.violations.length > 0 ||
   report.fell.length > 0;
 
-/** There is nothing to storm. */
+/** There is nothing to storm, or nothing that stands. */
 export class NoGround extends Error {}
 
 const openRunsMax = 50;
@@ -95,7 +95,15 @@ export async function runStorm(
   const closers: (() => unknown)[] = [];
   const kept: Kept = { isKept: false };
   try {
-    const report = await storm(plan, say, signal, closers, kept);
+    const stopped = new Promise<never>((_, reject) => {
+      const stop = (): void => reject(signal.reason as Error);
+      if (signal.aborted) stop();
+      else signal.addEventListener("abort", stop, { once: true });
+    });
+    const work = storm(plan, say, signal, closers, kept);
+    // Stopped in the middle, what is under way fails under our hands.
+    work.catch(() => undefined);
+    const report = await Promise.race([work, stopped]);
     kept.isKept = isBroken(report);
     return report;
   } finally {
@@ -119,7 +127,11 @@ async function storm(
   const ground = await openGround(plan, dice, say, closers, kept);
   const { site, fleet, sql, effects } = ground;
   say(`seed ${plan.seed}; state and logs in ${site.folder}`);
-  const teams = await openTeams(plan, ground, say);
+  const teams = await openTeams(plan, ground, say).catch((error: unknown) => {
+    kept.isKept = true;
+    say(`what the platform said is in ${join(site.folder, "logs")}`);
+    throw error;
+  });
   const begun = performance.now();
   const seconds = (): number => (performance.now() - begun) / 1000;
   fleet.start(true);
@@ -141,7 +153,8 @@ async function storm(
     plan.quota,
     plan.seconds,
   );
-  const missing = (): string[] => missingOf(plan, weather, fleet, load);
+  const missing = (): string[] =>
+    missingOf(plan, weather, fleet, load, ground.disk === undefined ? ["disks_full"] : []);
   for (let said = 0; ; await pause(200)) {
     signal.throwIfAborted();
     const left = missing();
@@ -420,7 +433,7 @@ async function openTeams(
 async function within(ms: number, what: string, ask: () => Promise<boolean>): Promise<void> {
   for (const until = Date.now() + ms; Date.now() < until; await pause(100))
     if (await ask().catch(() => false)) return;
-  throw new Error(what);
+  throw new NoGround(what);
 }
 
 type Load = {
@@ -509,11 +522,17 @@ function startLoad(plan: StormPlan, ground: Ground, teams: Teams, dice: Dice): L
   };
 }
 
-function missingOf(plan: StormPlan, weather: Weather, fleet: Fleet, load: Load): string[] {
+function missingOf(
+  plan: StormPlan,
+  weather: Weather,
+  fleet: Fleet,
+  load: Load,
+  impossible: readonly Fault[],
+): string[] {
   if (!plan.isOwed) return [];
   const counts = weather.counts();
   const few = (Object.keys(plan.quota) as Fault[])
-    .filter((fault) => counts[fault] < plan.quota[fault])
+    .filter((fault) => counts[fault] < plan.quota[fault] && !impossible.includes(fault))
     .map((fault) => `${plan.quota[fault] - counts[fault]} ${fault}`);
   const seldom = failpointNames
     .filter((name) => (fleet.fired.get(name) ?? 0) < plan.failpoints)
