@@ -28,7 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
       },
     });
     if (values.help === true) {
-      process.stdout.write(help);
+      process.stdout.write(help());
       return 0;
     }
     report = values.report;
@@ -38,7 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
       seed: readCount("--seed", values.seed, 0xffff_ffff),
     });
   } catch (error) {
-    say(`${error instanceof Error ? error.message : String(error)}\n\n${help}`);
+    say(`${error instanceof Error ? error.message : String(error)}\n\n${help()}`);
     return 2;
   }
   const stop = new AbortController();
@@ -81,7 +81,8 @@ function tell(report: StormReport): void {
   );
 }
 
-const help = `usage: npm run storm -- [--seconds N] [--tasks N] [--seed S] [--release] [--report FILE]
+function help(): string {
+  return `usage: npm run storm -- [--seconds N] [--tasks N] [--seed S] [--release] [--report FILE]
 
 Without a size: the slice that npm test runs (5,000 task instances, 100 SIGKILL, 50 SIGSTOP past the lease).
 
@@ -94,3 +95,4 @@ Without a size: the slice that npm test runs (5,000 task instances, 100 SIGKILL,
 
 It starts a Postgres of its own and crashes that one; DATABASE_URL is not looked at.
 `;
+}
