@@ -1,5 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { known } from "../../platform/model/ids.ts";
@@ -767,15 +777,21 @@ test("idle guests end, and after close nothing is left", async () => {
   }
 });
 
-test("a guest that takes longer to start than it may idle is waited for", async () => {
-  const own = await setStage(undefined, { idleSeconds: 0 });
+test("a guest that takes longer to come up than one may idle is not ended under those who wait for it", async () => {
+  const slow = mkdtempSync(join(tmpdir(), "slow-guest-"));
+  chmodSync(slow, 0o755);
+  const guest = readFileSync(join(import.meta.dirname, "test-guest/guest.py"), "utf8");
+  writeFileSync(join(slow, "guest.py"), `import time\ntime.sleep(2.5)\n${guest}`);
+  const own = await setStage(undefined, {
+    idleSeconds: 1,
+    programs: { python: { dir: slow, entry: "guest.py" } },
+  });
   try {
-    const program = join(own.folder, "program", "guest.py");
-    // More than two looks of the sweeper.
-    writeFileSync(program, `import time; time.sleep(2.5)\n${readFileSync(program, "utf8")}`);
     expect((await own.run("pass")).outcome.kind).toBe("success");
+    expect(own.guests.stats().started).toBe(1);
   } finally {
     await own.close();
+    rmSync(slow, { recursive: true });
   }
 });
 

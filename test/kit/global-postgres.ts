@@ -2,7 +2,7 @@
  * One throw-away Postgres for the whole test run, and in it one migrated template. Each test file that
  * wants a database clones the template (`openDatabase`), so no file sees another's rows.
  */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
@@ -32,6 +32,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrateQueue(url);
   await migrate(url);
   project.provide("postgresUrl", server.url);
+  // See `lendEnvironments` in house.ts.
+  process.env["AIRLOCK_TEST_ENVIRONMENTS"] = join(folder, "environments");
+  mkdirSync(join(folder, "environments"));
   return async () => {
     await server.stop();
     rmSync(folder, { recursive: true, force: true });

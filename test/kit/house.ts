@@ -1,6 +1,15 @@
 /** A whole platform as its users start it: a process of its own, on a home and a port of its own. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -41,6 +50,9 @@ export type HouseOptions = {
 
 export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const home = options.home ?? makeHome();
+  // Of another user: what root lends it could not change.
+  const lends = options.home === undefined && options.user === undefined;
+  if (lends) lendEnvironments(home);
   const password = "journey-password";
   const env: NodeJS.ProcessEnv = {
     ...process.env,
@@ -110,10 +122,47 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     },
     async remove() {
       if (!over) await house.stop();
+      if (lends) keepEnvironments(home);
       rmSync(home, { recursive: true, force: true });
     },
   };
   return house;
+}
+
+/**
+ * Python environments are named by their contents and never changed: one that a house of this test run has built is
+ * linked into the next one's home. How they are built is tested where nothing is lent (`tenants/environments`, the newcomer).
+ */
+const lent = process.env["AIRLOCK_TEST_ENVIRONMENTS"];
+
+function lendEnvironments(home: string): void {
+  if (lent === undefined) return;
+  const to = join(home, "environments");
+  mkdirSync(to);
+  for (const hash of readdirSync(lent).filter(isHash)) linkFolder(join(lent, hash), join(to, hash));
+}
+
+function keepEnvironments(home: string): void {
+  const from = join(home, "environments");
+  if (lent === undefined || !existsSync(from)) return;
+  for (const hash of readdirSync(from).filter(isHash)) {
+    if (existsSync(join(lent, hash))) continue;
+    const part = join(lent, `${hash}.${process.pid}`);
+    linkFolder(join(from, hash), part);
+    try {
+      renameSync(part, join(lent, hash));
+    } catch {
+      // another test file was first
+      rmSync(part, { recursive: true, force: true });
+    }
+  }
+}
+
+const isHash = (name: string): boolean => /^[0-9a-f]{32}$/.test(name);
+
+function linkFolder(from: string, to: string): void {
+  const { status, stderr } = spawnSync("cp", ["--archive", "--link", from, to]);
+  if (status !== 0) throw new Error(`cp ${from}: ${stderr.toString()}`);
 }
 
 export function makeHome(): string {
