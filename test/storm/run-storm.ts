@@ -83,6 +83,8 @@ export const isBroken = (report: StormReport): boolean =>
 export class NoGround extends Error {}
 
 const openRunsMax = 50;
+/** No task of the storm takes more than two seconds, once its guest is there. */
+const heldSecondsMax = 180;
 
 /** The folder of a storm that broke something stays, to be looked into. */
 type Kept = { isKept: boolean };
@@ -575,7 +577,10 @@ async function untilLive(
   }
 }
 
-/** Until no run is open, or for a lease and ten seconds nothing has moved: what is open then is stuck. */
+/**
+ * Until no run is open, or for a lease and ten seconds nothing has moved: what is open then is stuck. An attempt that a
+ * living worker holds is under way, however long its guest takes to start on a slow machine, but not for ever.
+ */
 async function untilSettled(
   { sql }: Ground,
   leaseSeconds: number,
@@ -585,11 +590,13 @@ async function untilSettled(
   let last = "";
   let movedAt = Date.now();
   for (let saidAt = Date.now(); ; await pause(200)) {
-    const [row] = await sql<{ open: number; seq: string | null }[]>`
+    const [row] = await sql<{ open: number; seq: string | null; held: boolean }[]>`
       select (select count(*)::int from airlock.dag_run where state in ('queued', 'running')) as open,
-             (select max(seq) from airlock.change) as seq`;
+             (select max(seq) from airlock.change) as seq,
+             exists (select from airlock.attempt where state = 'running' and lease_until > clock_timestamp()
+                        and started_at > clock_timestamp() - make_interval(secs => ${heldSecondsMax})) as held`;
     if (row === undefined || row.open === 0) return;
-    if (row.seq !== last) movedAt = Date.now();
+    if (row.seq !== last || row.held) movedAt = Date.now();
     last = row.seq ?? "";
     if (Date.now() - movedAt > patienceMs) {
       say(`${row.open} runs are stuck`);
