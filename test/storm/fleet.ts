@@ -216,13 +216,15 @@ function chooseFailpoints(
   const byNeed = mine
     .map((name) => ({ name, times: (fired.get(name) ?? 0) + dice.roll() }))
     .toSorted((a, b) => a.times - b.times);
-  const chosen = byNeed.slice(0, 3).map(({ name }) => {
+  // A sync passes its places in a row: one that ends at an early one never sees the last.
+  const hard = role === "sync" ? 1 : 3;
+  const chosen = byNeed.slice(0, hard).map(({ name }) => {
     const face = dice.roll();
     if (face < 0.4) return `${name}=1*50%exit`;
     if (face < 0.7) return `${name}=1*50%error`;
     return `${name}=1*50%sleep(${Math.round(leaseMs * dice.between(0.1, 1.2))})`;
   });
   // Seldom ones besides, softly: they are to be passed while they are passed at all.
-  const soft = byNeed.slice(3, 9).map(({ name }) => `${name}=1*sleep(5)`);
+  const soft = byNeed.slice(hard, 9).map(({ name }) => `${name}=1*sleep(5)`);
   return [...chosen, ...soft].join(";");
 }
