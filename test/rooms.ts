@@ -8,6 +8,7 @@ export const rooms: Record<string, readonly string[]> = {
   // words
   "platform/model": [],
   "ops/telemetry": [],
+  "ops/failpoints": [],
   // decisions (pure)
   "platform/engine": ["platform/model"],
   "tenants/registry": ["platform/model"],
@@ -21,18 +22,19 @@ export const rooms: Record<string, readonly string[]> = {
   "platform/objects": ["platform/model"],
   "tenants/source": ["platform/model"],
   "tenants/sandbox": ["platform/model"],
-  "tenants/supervisor": ["platform/model", "tenants/sandbox"],
+  "tenants/supervisor": ["platform/model", "tenants/sandbox", "ops/failpoints"],
   "tenants/environments": ["platform/model", "tenants/sandbox"],
   // the island: runs inside the sandbox, the house never imports it
   "tenants/guest": ["platform/model"],
   // the door
-  "platform/runs": ["platform/model", "platform/engine", "platform/store"],
+  "platform/runs": ["platform/model", "platform/engine", "platform/store", "ops/failpoints"],
   // flows
   "platform/scheduler": [
     "platform/model",
     "platform/engine",
     "platform/store",
     "platform/runs",
+    "ops/failpoints",
     "ops/telemetry",
   ],
   "platform/executor": [
@@ -44,6 +46,7 @@ export const rooms: Record<string, readonly string[]> = {
     "platform/secrets",
     "platform/objects",
     "tenants/supervisor",
+    "ops/failpoints",
     "ops/telemetry",
   ],
   "platform/local": [
@@ -55,7 +58,7 @@ export const rooms: Record<string, readonly string[]> = {
     "tenants/sandbox",
     "tenants/supervisor",
   ],
-  "platform/live": ["platform/model", "platform/store", "ops/telemetry"],
+  "platform/live": ["platform/model", "platform/store", "ops/failpoints", "ops/telemetry"],
   "platform/api": [
     "platform/model",
     "tenants/registry",
@@ -77,6 +80,7 @@ export const rooms: Record<string, readonly string[]> = {
     "tenants/supervisor",
     "tenants/environments",
     "tenants/registry",
+    "ops/failpoints",
     "ops/telemetry",
   ],
   // the browser's: HTTP only; of the API it may know the types of the answers, nothing that runs

@@ -1,5 +1,6 @@
 /** What a running attempt may ask of the house, answered from the tenant's own rows and nothing else. */
 import { createReadStream } from "node:fs";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { AttemptHost, ConnectionValue, XComRef } from "../model/guest.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Json, JsonObject } from "../model/json.ts";
@@ -104,7 +105,9 @@ export function hostAttempt(
       }
       // The name carries the fence: what a ghost writes never lies under a name that anybody reads.
       const object = `xcom/${tenant}/${attempt}/${fence}-${pending.size}-${Date.now().toString(36)}`;
+      if (failpointsSet) await hit("xcom.before_object");
       await objects.put(object, Buffer.from(text));
+      if (failpointsSet) await hit("xcom.after_object");
       pending.set(ref.key, { ...own, key: ref.key, value: null, object, bytes });
     },
     async deleteXCom(ref) {
@@ -155,7 +158,9 @@ export function hostAttempt(
     log: (lines) => log.add(lines),
     async artifact(file) {
       const object = `artifacts/${tenant}/${attempt}/${fence}-${Buffer.from(file.name).toString("hex").slice(0, 120)}`;
+      if (failpointsSet) await hit("artifact.before_object");
       const { bytes } = await objects.put(object, createReadStream(file.path));
+      if (failpointsSet) await hit("artifact.after_object");
       await store.tx(tenant, async (tx) => {
         void tx.last(
           writeArtifact(tx, tenant, attempt, {
@@ -166,6 +171,7 @@ export function hostAttempt(
           }),
         );
       });
+      if (failpointsSet) await hit("artifact.after_row");
     },
   };
   return {
@@ -177,6 +183,34 @@ export function hostAttempt(
       rendered = undefined;
       return last;
     },
+  };
+}
+
+/**
+ * The same host, for which a database that is away is a reason to wait and none to fail the task. Not for what must not
+ * be done twice: a run that is triggered without a name of its own, when nobody knows whether it was made.
+ */
+export function patientHost(
+  host: AttemptHost,
+  patiently: <T>(ask: () => Promise<T>) => Promise<T>,
+): AttemptHost {
+  return {
+    getConnection: (id) => patiently(() => host.getConnection(id)),
+    getVariable: (key) => patiently(() => host.getVariable(key)),
+    putVariable: (key, value, about) => patiently(() => host.putVariable(key, value, about)),
+    deleteVariable: (key) => patiently(() => host.deleteVariable(key)),
+    getXCom: (ref) => patiently(() => host.getXCom(ref)),
+    listXComs: (ref) => patiently(() => host.listXComs(ref)),
+    countXComs: (ref) => patiently(() => host.countXComs(ref)),
+    setXCom: (ref, value, length) => patiently(() => host.setXCom(ref, value, length)),
+    deleteXCom: (ref) => patiently(() => host.deleteXCom(ref)),
+    setRenderedFields: (fields) => host.setRenderedFields(fields),
+    setRenderedMapIndex: (text) => patiently(() => host.setRenderedMapIndex(text)),
+    triggerDagRun: (request) => host.triggerDagRun(request),
+    getDagRunState: (dagId, runId) => patiently(() => host.getDagRunState(dagId, runId)),
+    getTaskStates: (query) => patiently(() => host.getTaskStates(query)),
+    log: (lines) => host.log(lines),
+    artifact: (file) => patiently(() => host.artifact(file)),
   };
 }
 

@@ -7,6 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Session, Store } from "../store/open.ts";
 import {
   buryWorker,
@@ -38,8 +39,10 @@ export async function beginIncarnation(
     const lockKey = await store.system(reserveLockKey);
     for (let tries = 0; !(await holdWorkerLock(session, lockKey)); tries += 1)
       if (tries > 100) throw new Error("cannot take the lock of a worker that is not yet known");
+    if (failpointsSet) await hit("worker.after_lock");
     // Only now is it there to be seen: a sweeper buries a known worker whose lock is free.
     await store.system((tx) => registerWorker(tx, { ...about, worker }, lockKey));
+    if (failpointsSet) await hit("worker.after_register");
   } catch (error) {
     await session.close().catch(() => undefined);
     throw error;

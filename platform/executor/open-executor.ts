@@ -10,6 +10,7 @@
  */
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import {
@@ -48,7 +49,7 @@ import {
   ringAgain,
   setQueuePool,
 } from "../store/workers.ts";
-import { hostAttempt, type TenantThings } from "./attempt-host.ts";
+import { hostAttempt, patientHost, type TenantThings } from "./attempt-host.ts";
 import { openAttemptLog } from "./attempt-log.ts";
 import { describeStart } from "./describe-start.ts";
 import { beginIncarnation, type Incarnation } from "./incarnation.ts";
@@ -182,6 +183,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         }
         incarnation = current;
         if (incarnation.isAlive()) {
+          if (failpointsSet) await hit("claim.before");
           claimed = await claimAttempt(
             store,
             tenant,
@@ -200,6 +202,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
     if (claimed === undefined) return;
     countSlots(1);
     try {
+      if (failpointsSet) await hit("claim.after");
       await runChain(tenant, claimed, incarnation);
     } catch (error) {
       log.error(
@@ -228,6 +231,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       } finally {
         running.delete(claimed.attempt);
       }
+      if (failpointsSet) await hit("attempt.after_door");
       claimed =
         answer.kind === "done" && answer.continued !== undefined
           ? continueWith(claimed, answer.continued)
@@ -248,7 +252,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         const { at } = claimed;
         const dag =
           deps.dags.known(tenant, at.dag_id, at.version) ??
-          (await store.tx(tenant, (tx) => deps.dags.get(tx, tenant, at.dag_id, at.version)));
+          (await patiently(deps, entry, () =>
+            store.tx(tenant, (tx) => deps.dags.get(tx, tenant, at.dag_id, at.version)),
+          ));
         const compiled = dag.tasks.get(claimed.task_id);
         if (compiled === undefined) throw new Error(`DAG version without task ${claimed.task_id}`);
         const task = compiled.spec;
@@ -260,9 +266,11 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         const attemptLog = openAttemptLog(
           { seq: claimed.log_seq, bytes: claimed.log_bytes },
           async (chunk) => {
+            if (failpointsSet) await hit("log.before_write");
             const written = await patiently(deps, entry, () =>
               appendLog(store, tenant, holder, chunk),
             );
+            if (failpointsSet) await hit("log.after_write");
             if (!written) kill(claimed.attempt, takenOver);
           },
         );
@@ -270,7 +278,9 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         let outcome: AttemptOutcome;
         let isOurFault = false;
         try {
-          const key = await guestKey(deps, tenant, claimed, dag, task);
+          const key = await patiently(deps, entry, () =>
+            guestKey(deps, tenant, claimed, dag, task),
+          );
           const start = describeStart(claimed, dag.spec, task, {
             priorityWeight: compiled.priorityWeight,
             pushesLength: compiled.pushesLength,
@@ -278,7 +288,10 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
             scopedUpstreams: compiled.upstream.filter((edge) => edge.scoped).map((edge) => edge.id),
             traceparent: activeTraceparent(),
           });
-          outcome = await deps.guests.run(key, start, hosted.host, entry.abort.signal);
+          if (failpointsSet) await hit("attempt.before_guest");
+          const host = patientHost(hosted.host, (ask) => patiently(deps, entry, ask));
+          outcome = await deps.guests.run(key, start, host, entry.abort.signal);
+          if (failpointsSet) await hit("attempt.after_guest");
         } catch (error) {
           outcome = couldNotRun(error);
           isOurFault = true;
@@ -317,10 +330,12 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         attemptLog.close();
         const rendered = hosted.takeRendered();
         if (outcome.kind === "stopped" && entry.stop !== undefined && entry.stop.kind !== "asked") {
+          if (failpointsSet) await hit("hand_over.before");
           await patiently(deps, entry, async () => {
             if (rest !== undefined) await appendLog(store, tenant, holder, rest);
             await store.system((tx) => readmitAttempts(tx, [{ tenant, ...holder }], "hand_over"));
           });
+          if (failpointsSet) await hit("hand_over.after");
           return { kind: "stale" };
         }
         const knock: AttemptKnock = {
@@ -377,6 +392,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
 
   /** All attempts of this process in one statement; what is not ours any more is killed. */
   const beatAll = async (): Promise<void> => {
+    if (failpointsSet) await hit("heartbeat.before");
     const orphans = new Set<AttemptId>();
     for (const incarnation of incarnations) {
       const mine = [...running].filter(([, entry]) => entry.incarnation === incarnation);
@@ -389,6 +405,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
       const { isKnown, held } = await store.system((tx) =>
         beat(tx, incarnation.worker, deps.leaseSeconds),
       );
+      if (failpointsSet) await hit("heartbeat.after");
       if (!isKnown) incarnation.giveUp();
       for (const attempt of before) {
         const asked = held.get(attempt);

@@ -4,6 +4,7 @@
  *   nobody subscribed ──► no query at all
  *   subscribed ──► read on a wake-up (NOTIFY, at most one per 10 ms and process), and each second in case one was lost
  */
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import type { TenantId } from "../model/ids.ts";
 import {
@@ -95,6 +96,11 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
     }
   };
 
+  const announce = async (): Promise<void> => {
+    if (failpointsSet) await hit("feed.before_notify");
+    await store.notify("airlock_feed", "");
+  };
+
   const hand = (changes: readonly Change[], place: string): void => {
     if (changes.length === 0) return;
     const byTenant = Map.groupBy(changes, (change) => change.tenant);
@@ -131,9 +137,9 @@ export async function openFeed(store: Store, log: Logger): Promise<Feed> {
     changed() {
       announcing ??= setTimeout(() => {
         announcing = undefined;
-        store
-          .notify("airlock_feed", "")
-          .catch((error: unknown) => log.debug({ room: "live", err: error }, "cannot announce"));
+        announce().catch((error: unknown) =>
+          log.debug({ room: "live", err: error }, "cannot announce"),
+        );
       }, notifyEveryMs);
     },
     close() {

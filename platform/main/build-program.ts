@@ -282,6 +282,17 @@ ${examples("airlock doctor", "airlock doctor -o json", "DATABASE_URL=postgres://
       const { doctor } = await import("./verbs/doctor.ts");
       done(await doctor(options.output));
     });
+  const db = program.command("db").description("The database").exitOverride();
+  leaf(db, "check", "What must hold of the rows, and which rows break it; of a live system as well")
+    .addHelpText(
+      "after",
+      `\nReads one snapshot and changes nothing. The database: DATABASE_URL, else the one that runs in AIRLOCK_HOME.
+Exit 1 if something does not hold.${examples("airlock db check", "airlock db check -o json")}`,
+    )
+    .action(async (options: Shared) => {
+      const { dbCheck } = await import("./verbs/db-check.ts");
+      done(await dbCheck(options.output));
+    });
 }
 
 const examples = (...lines: readonly string[]): string =>

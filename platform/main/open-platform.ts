@@ -2,8 +2,8 @@
  * Opens the house, in the order in which its parts need each other, and closes it in reverse. Every role is
  * the same code: `up` has all of them in one process, a larger installation has each as often as it likes.
  */
-import { createHash, randomBytes, randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
@@ -259,7 +259,8 @@ async function openParts(
     () => undefined,
   );
 
-  const folders = makeFolders(home.folder);
+  const folders = makeFolders(home.folder, roles);
+  closers.push(() => rmSync(folders.temporary, { recursive: true, force: true }));
   const environmentOf = new Map<string, Promise<EnvironmentRef>>();
   const ensureEnvironment = (
     tenant: TenantId,
@@ -303,6 +304,8 @@ async function openParts(
     deployed: () => wakeScheduler(),
     pausedAtCreation: false,
     owner: randomUUID(),
+    // Twice a worker's: a push waits no longer for a sync whose process is gone.
+    leaseSeconds: settings.leaseSeconds * 2,
     log,
     now: () => new Date(),
   };
@@ -590,7 +593,7 @@ async function openDatabase(
   return { url, embedded: true, stop: () => server.stop() };
 }
 
-function makeFolders(home: string): SyncFolders {
+function makeFolders(home: string, roles: readonly Role[]): SyncFolders {
   const make = (name: string, mode: number): string => {
     const path = join(home, name);
     mkdirSync(path, { recursive: true, mode });
@@ -600,19 +603,24 @@ function makeFolders(home: string): SyncFolders {
     hosted: make("repositories", 0o700),
     mirrors: make("mirrors", 0o700),
     bundles: make("bundles", 0o711),
-    temporary: mkTemporary(home),
+    temporary: makeTemporary(home, roles),
   };
 }
 
-/** In memory where the machine has a place for that: credentials lie there while git runs. */
-function mkTemporary(home: string): string {
+/**
+ * In memory where the machine has a place for that: credentials lie there while git runs. What a killed process of
+ * these roles left there goes first: who holds their locks on this home is the only one.
+ */
+function makeTemporary(home: string, roles: readonly Role[]): string {
   const base = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-  const path = join(
-    base,
-    `airlock-${createHash("sha256").update(home).digest("hex").slice(0, 16)}-${randomBytes(4).toString("hex")}`,
-  );
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  return path;
+  const mine = `airlock-${createHash("sha256").update(home).digest("hex").slice(0, 16)}-${roles.join("-")}.`;
+  for (const left of readdirSync(base).filter((name) => name.startsWith(mine)))
+    try {
+      rmSync(join(base, left), { recursive: true, force: true });
+    } catch {
+      // somebody else's of that name: theirs
+    }
+  return mkdtempSync(join(base, mine));
 }
 
 /** Enough to keep the cores busy with tasks that wait, few enough to fit in memory. */

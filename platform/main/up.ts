@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { NoSuchFailpoint, setFailpoints } from "../../ops/failpoints/failpoints.ts";
 import { openLog } from "../../ops/telemetry/log.ts";
 import { hashPassword, passwordProblem } from "../secrets/passwords.ts";
 import { addAssignment, listAssignments } from "../store/grants.ts";
@@ -14,6 +15,7 @@ import {
   type PlatformSettings,
   type Role,
 } from "./open-platform.ts";
+import { wrongUse } from "./problem.ts";
 import { seedCanary, seedExamples } from "./seed-examples.ts";
 
 export type UpOptions = {
@@ -27,6 +29,7 @@ export async function up(options: UpOptions = {}): Promise<void> {
   const env = options.env ?? process.env;
   const begun = performance.now();
   const settings = readSettings(env, options.roles ?? allRoles);
+  armFailpoints(env);
   const platform = await openPlatform(settings);
   const stopped = stopOnSignal(platform);
   try {
@@ -52,6 +55,18 @@ export async function up(options: UpOptions = {}): Promise<void> {
     throw error;
   }
   await stopped;
+}
+
+/** Never by accident: a platform with failpoints says so. */
+function armFailpoints(env: NodeJS.ProcessEnv): void {
+  try {
+    const set = setFailpoints(env["AIRLOCK_FAILPOINT"]);
+    if (set.length > 0)
+      process.stderr.write(`! failpoints are set, which break it on purpose: ${set.join(", ")}\n`);
+  } catch (error) {
+    if (error instanceof NoSuchFailpoint) throw wrongUse(error.message, error.hint);
+    throw error;
+  }
 }
 
 function readSettings(env: NodeJS.ProcessEnv, roles: readonly Role[]): PlatformSettings {

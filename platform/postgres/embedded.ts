@@ -73,20 +73,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   return handle(pid, port, secret, false);
 }
 
-/**
- * The address of the embedded server that runs on this folder, whoever started it; undefined: none does. Starts and
- * changes nothing.
- */
-export function findEmbedded(folder: string): string | undefined {
-  const pidFile = join(folder, "data", "postmaster.pid");
-  const secretFile = join(dirname(folder), "postgres.secret");
-  if (!existsSync(pidFile) || !existsSync(secretFile)) return undefined;
-  const [pid = "", , , port = ""] = readFileSync(pidFile, "utf8").split("\n");
-  if (!/^\d+$/.test(pid) || !/^\d+$/.test(port.trim()) || !existsSync(`/proc/${pid}`))
-    return undefined;
-  return `postgres://airlock:${readFileSync(secretFile, "utf8").trim()}@127.0.0.1:${port.trim()}/airlock`;
-}
-
 function handle(pid: number, port: number, secret: string, adopted: boolean): EmbeddedPostgres {
   return {
     url: `postgres://airlock:${secret}@127.0.0.1:${port}/postgres`,
@@ -330,7 +316,7 @@ export const restoreCommand = (archive: string): string => `cp ${quoted(archive)
 /** For the shell that Postgres runs its commands in; it puts names in the place of %f and %p. */
 const quoted = (path: string): string => `'${path.replaceAll("'", "'\\''").replaceAll("%", "%%")}'`;
 
-/** The server that runs on this folder, if one does. */
+/** The server that runs on this folder, whoever started it, if one does; `url` is of the database `airlock`. */
 export async function findEmbedded(
   folder: string,
 ): Promise<{ readonly url: string; readonly pid: number } | undefined> {
@@ -339,7 +325,8 @@ export async function findEmbedded(
   if (!existsSync(pidFile)) return undefined;
   const [pid = "", , , port = ""] = readFileSync(pidFile, "utf8").split("\n");
   if (!isPostgresOn(Number(pid), data) || !(await accepts(Number(port)))) return undefined;
-  return { url: handle(Number(pid), Number(port), readSecret(folder), true).url, pid: Number(pid) };
+  const { url } = handle(Number(pid), Number(port), readSecret(folder), true);
+  return { url: url.replace(/\/postgres$/, "/airlock"), pid: Number(pid) };
 }
 
 /** Whether it accepts sessions: asks as a client does (SSLRequest), since the port opens before recovery ends. */

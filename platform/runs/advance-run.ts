@@ -7,6 +7,7 @@
  * that in batches.
  */
 import { randomUUID } from "node:crypto";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { CompiledDag } from "../engine/compile-dag.ts";
 import { decide } from "../engine/decide.ts";
 import { reach } from "../engine/reach.ts";
@@ -214,8 +215,13 @@ async function advanceBatch(
   for (let tries = 1; ; tries += 1) {
     try {
       const begun = performance.now();
-      const result = await deps.store.tx(ref.tenant, (tx) => oneTransaction(deps, tx, ref, knocks));
+      const result = await deps.store.tx(ref.tenant, async (tx) => {
+        const done = await oneTransaction(deps, tx, ref, knocks);
+        if (failpointsSet) await hit("door.before_commit");
+        return done;
+      });
       deps.measured?.((performance.now() - begun) / 1000);
+      if (failpointsSet) await hit("door.after_commit");
       if (result.turned !== undefined && result.row !== undefined)
         afterCommit(deps, admissions, ref.tenant, result.row, result.turned);
       return result.answers;
@@ -746,7 +752,9 @@ function openAdmissionLanes(deps: DoorDeps): AdmissionLanes {
         await deps.store.tx(tenant, async (tx) => {
           await tx`select 1 from airlock.tenant where tenant = ${tenant} for no key update`;
           void tx.last(rows.admit(tx, tenant));
+          if (failpointsSet) await hit("admission.before_commit");
         });
+        if (failpointsSet) await hit("admission.after_commit");
         deps.changed();
       } catch (error) {
         deps.onProblem(

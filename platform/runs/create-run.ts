@@ -1,3 +1,4 @@
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { DagId, RunId, RunKey, TenantId } from "../model/ids.ts";
 import type { Json } from "../model/json.ts";
 import type { RunFacts, RunOrigin } from "../model/run.ts";
@@ -41,8 +42,10 @@ export async function createRun(deps: CreateDeps, tenant: TenantId, run: NewRun)
   const created = await deps.store.tx(tenant, async (tx): Promise<Created> => {
     const made = await createRunIn(deps, tx, tenant, run);
     follow = made.follow;
+    if (failpointsSet) await hit("run_create.before_commit");
     return made.created;
   });
+  if (failpointsSet) await hit("run_create.after_commit");
   follow?.();
   return created;
 }

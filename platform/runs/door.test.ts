@@ -285,8 +285,8 @@ const globexWaits = async (weight: number, running: number): Promise<void> => {
       values ('globex', 1, 'd', 'r', 'manual', now(), 'running', 1, 'm', 'c', 'x', 'e')`;
   for (let i = 0; i <= running; i += 1) {
     const attempt = randomUUID();
-    await owner`insert into airlock.task_instance (tenant, run, task_id, map_index, id, dag_id, state, pool, pool_slots, queue, priority_weight,
-        operator, order_at) values ('globex', 1, ${`t${i}`}, -1, ${attempt}, 'd', ${i === 0 ? "queued" : "running"}, 'p', 1, 'default', 1, 'X', now())`;
+    await owner`insert into airlock.task_instance (tenant, run, task_id, map_index, id, dag_id, state, try_number, pool, pool_slots, queue, priority_weight,
+        operator, order_at) values ('globex', 1, ${`t${i}`}, -1, ${attempt}, 'd', ${i === 0 ? "queued" : "running"}, 1, 'p', 1, 'default', 1, 'X', now())`;
     await owner`insert into airlock.attempt (tenant, attempt, run, dag_id, task_id, map_index, try_number, state, queue)
       values ('globex', ${attempt}, 1, 'd', ${`t${i}`}, -1, 1, ${i === 0 ? "admitted" : "running"}, 'default')`;
     await owner`insert into airlock.permit (tenant, attempt, run, dag_id, task_id, pool, slots, queue, level)

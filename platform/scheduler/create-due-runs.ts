@@ -3,6 +3,7 @@
  * is created when due, and the one after it is worked out in the same transaction. A run is unique per DAG
  * and logical date, so two schedulers that see the same DAG due create one run.
  */
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import { runIdOf } from "../engine/run-id.ts";
@@ -25,7 +26,7 @@ export async function planSchedules(deps: ScheduleDeps): Promise<void> {
         select tenant, dag_id from airlock.dag where plan_needed and state = 'active' limit ${atOnce}`,
     );
     let planned = 0;
-    for (const { tenant, dag_id } of dags)
+    for (const { tenant, dag_id } of dags) {
       await deps.store.tx(tenant, async (tx) => {
         const dag = await lockDag(tx, tenant, dag_id);
         if (dag === undefined) return;
@@ -40,7 +41,10 @@ export async function planSchedules(deps: ScheduleDeps): Promise<void> {
           );
         }
         void tx.last(writeNext(tx, tenant, dag_id, next));
+        if (failpointsSet) await hit("plan.before_commit");
       });
+      if (failpointsSet) await hit("plan.after_commit");
+    }
     // What another scheduler has locked, it plans.
     if (dags.length < atOnce || planned === 0) return;
   }
@@ -140,8 +144,10 @@ async function createDueRun(deps: CreateDeps, tenant: TenantId, dag_id: DagId): 
     });
     follow = made.follow;
     void tx.last(writeNext(tx, tenant, dag_id, nextOf(dag, next)));
+    if (failpointsSet) await hit("scheduled_run.before_commit");
     return made.created.kind === "created";
   });
+  if (failpointsSet) await hit("scheduled_run.after_commit");
   follow?.();
   // What a catch-up makes up for was due before anybody asked for it.
   if (isNew && lateMs < catchUpMs) metrics.scheduleDelay.observe({ tenant }, lateMs / 1000);

@@ -1,4 +1,5 @@
 /** What must happen now and then, whoever is there: seal the audit log, forget what is old, say that we live. */
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { forgetBulkDeeds } from "../store/bulk-deeds.ts";
 import { forgetChanges } from "../store/changes.ts";
@@ -28,6 +29,7 @@ export function keepHouse(deps: {
     await store.system((tx) => beatRole(tx, "scheduler"));
     if (await store.system(hasUnsealedAudit)) {
       const heads = await store.system(sealAudit);
+      if (failpointsSet) await hit("audit.before_anchor");
       if (heads.length > 0) await deps.anchor(heads);
     }
     if (performance.now() - lastTidy < tidyEveryMs && lastTidy !== 0) return;

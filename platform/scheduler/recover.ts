@@ -6,6 +6,7 @@
  * death counts only if the lock was free twice, 300 ms apart, seen by a sweeper whose own database session
  * has been unbroken for five seconds; and not for a worker that said that it lost its session. Else the lease decides.
  */
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import type { RunEvent } from "../model/run.ts";
@@ -108,7 +109,9 @@ type Deps = {
 
 async function bury(deps: Deps, worker: string): Promise<void> {
   const moved = await handOn(deps, worker, "worker");
+  if (failpointsSet) await hit("recovery.before_bury");
   await deps.store.system((tx) => buryWorker(tx, worker));
+  if (failpointsSet) await hit("recovery.after_bury");
   deps.log.warn(
     { room: "scheduler", worker, attempts: moved },
     "a worker is gone; its attempts run elsewhere",
@@ -116,7 +119,12 @@ async function bury(deps: Deps, worker: string): Promise<void> {
 }
 
 async function handOn(deps: Deps, worker: string | undefined, kind: string): Promise<number> {
-  const { again, forTheDoor } = await deps.store.system((tx) => readmitLost(tx, worker));
+  const { again, forTheDoor } = await deps.store.system(async (tx) => {
+    const found = await readmitLost(tx, worker);
+    if (failpointsSet && found.again > 0) await hit("recovery.before_readmit");
+    return found;
+  });
+  if (failpointsSet && again > 0) await hit("recovery.after_readmit");
   const lostMany = again + forTheDoor.length;
   if (lostMany > 0) metrics.tasksLost.add({ reason: kind }, lostMany);
   for (const lost of forTheDoor)

@@ -5,6 +5,7 @@
  *
  *   asleep ──due, or woken──► fire timers ─► plan new schedules ─► create due runs ─► look for the dead ──► asleep
  */
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import type { DagId, TenantId } from "../model/ids.ts";
@@ -155,6 +156,7 @@ export function runScheduler(deps: SchedulerDeps): Scheduler {
 async function fireTimers(deps: SchedulerDeps): Promise<void> {
   for (;;) {
     const due = await deps.store.system((tx) => dueTimers(tx, timersMax));
+    if (failpointsSet && due.length > 0) await hit("timers.before_fire");
     const byRun = Map.groupBy(due, (timer) => `${timer.tenant}/${timer.run}`);
     const answers = await Promise.allSettled(
       [...byRun.values()].map((timers) =>
@@ -170,6 +172,7 @@ async function fireTimers(deps: SchedulerDeps): Promise<void> {
       ),
     );
     for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
+    if (failpointsSet && due.length > 0) await hit("timers.after_fire");
     if (due.length < timersMax) return;
   }
 }

@@ -228,6 +228,19 @@ export async function listWanted(tx: Tx, limit: number): Promise<readonly Wanted
      order by r.wanted_at limit ${limit}`;
 }
 
+/** System role. Repositories of the built-in host that nobody syncs or wants synced, with the newest commit that was tried. */
+export const listIdleHosted = (tx: Tx) => tx<
+  {
+    tenant: TenantId;
+    repository: RepositoryId;
+    branch: string;
+    seen_commit: CommitId | null;
+  }[]
+>`
+  select r.tenant, r.repository, r.branch, r.seen_commit from airlock.repository r join airlock.tenant t using (tenant)
+   where r.kind = 'hosted' and r.wanted_at is null and t.state = 'active'
+     and (r.lease_until is null or r.lease_until < clock_timestamp())`;
+
 export type Lease = { readonly owner: string; readonly seconds: number };
 
 export type LeasedRepository = RepositoryRow & {

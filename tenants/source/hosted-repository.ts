@@ -1,6 +1,6 @@
 /** Repositories of the built-in git host: bare, made by us, with nothing in them that a tenant can set but objects and refs. */
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { CommitId, RepositoryId, TenantId } from "../../platform/model/ids.ts";
 import { resolveCommit } from "./fetch-branch.ts";
@@ -25,6 +25,36 @@ export async function createHosted(dir: string, branch: string): Promise<void> {
     await rename(fresh, dir);
   }
   await demand("symbolic-ref", ["symbolic-ref", "HEAD", `refs/heads/${branch}`], dir);
+}
+
+/**
+ * The commit that a branch has, and since when its ref says so (epoch ms), from git's own files: cheap enough to ask of
+ * every repository now and then. undefined: there is no such branch.
+ */
+export async function readHostedHead(
+  dir: string,
+  branch: string,
+): Promise<{ readonly commit: string; readonly sinceMs: number } | undefined> {
+  const ref = `refs/heads/${branch}`;
+  for (const [file, find] of [
+    [join(dir, ref), (text: string) => text.trim()],
+    [
+      join(dir, "packed-refs"),
+      (text: string) =>
+        text
+          .split("\n")
+          .find((line) => line.endsWith(` ${ref}`))
+          ?.split(" ")[0],
+    ],
+  ] as const)
+    try {
+      const commit = find(await readFile(file, "utf8"));
+      if (commit !== undefined && /^[0-9a-f]{40,64}$/.test(commit))
+        return { commit, sinceMs: (await stat(file)).mtimeMs };
+    } catch {
+      // the other file has it, or nobody
+    }
+  return undefined;
 }
 
 export async function removeHosted(dir: string): Promise<void> {

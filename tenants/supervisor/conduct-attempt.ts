@@ -4,6 +4,7 @@
  * arrive, is seen to afterwards (`Conducted.settled`).
  */
 import type { Socket } from "node:net";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type {
   AttemptEnd,
   AttemptHost,
@@ -187,12 +188,17 @@ export function conductAttempt(options: ConductOptions): Conducted {
       try {
         await onFrame(frame);
       } catch (error) {
-        end({
-          kind: "limit",
-          limit: "protocol",
-          retryable: false,
-          reason: `The task sent a message that cannot be read: ${messageOf(error)}.`,
-        });
+        end(
+          error instanceof RequestProblem
+            ? {
+                kind: "limit",
+                limit: "protocol",
+                retryable: false,
+                reason: `The task sent a message that cannot be read: ${messageOf(error)}.`,
+              }
+            : // Ours, not the task's: it is tried again.
+              { kind: "stopped", reason: `The supervisor met a problem: ${messageOf(error)}` },
+        );
       }
       if (!pressed && waiting.length < framesWaitingMax) child.comms.resume();
     }
@@ -219,6 +225,7 @@ export function conductAttempt(options: ConductOptions): Conducted {
     const last = readTerminal(message);
     if (last !== undefined) {
       reply([id]);
+      if (failpointsSet) await hit("guest.after_terminal");
       await onTerminal(last, message);
       return;
     }

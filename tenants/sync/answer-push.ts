@@ -1,5 +1,6 @@
 /** What a person who pushes reads in the `remote:` lines: progress, then the outcome, within a bounded wait. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import { type CommitId, type RepositoryId, type TenantId } from "../../platform/model/ids.ts";
 import { listDeploys } from "../../platform/store/deploys.ts";
 import { readRepository } from "../../platform/store/repositories.ts";
@@ -30,6 +31,7 @@ export async function* answerPush(
 ): AsyncGenerator<string> {
   const { tenant, repository, refs, actor } = push;
   const follow = `follow it: airlock deploys list ${tenant}/${repository}`;
+  if (failpointsSet) await hit("push.received");
   const row = await deps.store
     .tx(tenant, (tx) => readRepository(tx, tenant, repository))
     .catch(() => undefined);

@@ -6,12 +6,14 @@ import type { RepositoryId, TenantId } from "../../platform/model/ids.ts";
 import { isAway } from "../../platform/store/open.ts";
 import {
   forgetDeliveries,
+  listIdleHosted,
   listWanted,
   secondsToNextPoll,
   syncChannel,
   wantDuePolls,
   wantSync,
 } from "../../platform/store/repositories.ts";
+import { hostedDir, readHostedHead } from "../source/hosted-repository.ts";
 import { type DeployResult, type SyncDeps, syncRepository } from "./sync-repository.ts";
 
 export type Syncs = {
@@ -35,6 +37,9 @@ export type SyncListener = {
 };
 
 const idleSecondsMax = 30;
+const missedPushesEveryMs = 30_000;
+/** A push that is under way asks for its sync by itself a moment later. */
+const pushSettlesMs = 3_000;
 
 export async function runSyncs(
   deps: SyncDeps,
@@ -46,6 +51,7 @@ export async function runSyncs(
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
   let again = false;
+  let lookedForMissed = Number.NEGATIVE_INFINITY;
 
   const wake = (): void => {
     if (closing) return;
@@ -66,6 +72,10 @@ export async function runSyncs(
     clearTimeout(timer);
     let sleepSeconds = idleSecondsMax;
     try {
+      if (performance.now() - lookedForMissed >= missedPushesEveryMs) {
+        await wantMissedPushes(deps);
+        lookedForMissed = performance.now();
+      }
       const { wanted, next } = await deps.store.system(async (tx) => {
         await wantDuePolls(tx, 200);
         const [rows, seconds] = await Promise.all([
@@ -141,4 +151,19 @@ export async function runSyncs(
       clearTimeout(grace);
     },
   };
+}
+
+/**
+ * A push that the git host has taken is live sooner or later, also if the host's process ended, or the database was
+ * away, before the row said that somebody wants a sync.
+ */
+async function wantMissedPushes(deps: SyncDeps): Promise<void> {
+  for (const { tenant, repository, branch, seen_commit } of await deps.store.system(
+    listIdleHosted,
+  )) {
+    const head = await readHostedHead(hostedDir(deps.folders.hosted, tenant, repository), branch);
+    if (head === undefined || head.commit === seen_commit) continue;
+    if (Date.now() - head.sinceMs < pushSettlesMs) continue;
+    await deps.store.tx(tenant, (tx) => wantSync(tx, tenant, repository, "push", "quietly"));
+  }
 }

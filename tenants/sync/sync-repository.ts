@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import { isTracing, rootSpan, withSpan } from "../../ops/telemetry/trace.ts";
@@ -216,6 +217,7 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
     trace: isTracing() ? randomUUID() : undefined,
   };
   try {
+    if (failpointsSet) await hit("sync.after_lease");
     const result = await withSpan(
       "sync",
       { "airlock.tenant": tenant, "airlock.repository": repository, "airlock.reason": reason },
@@ -257,6 +259,7 @@ export async function syncRepository(request: SyncRequest, deps: SyncDeps): Prom
     throw error;
   } finally {
     clearInterval(heart);
+    if (failpointsSet) await hit("sync.before_lease_end");
     const failures = problem ? row.failures + 1 : 0;
     await deps.store
       .tx(tenant, (tx) =>
@@ -391,6 +394,7 @@ async function deployCommit(
   if (!checkedOut.ok)
     return failDeploy(sync, deploy, commit, [{ path: "", ...checkedOut.problem }], await about);
   const bundle = checkedOut.value;
+  if (failpointsSet) await hit("sync.after_checkout");
   const settings = await readSettings(row, bundle);
   if (!settings.ok)
     return failDeploy(
@@ -431,6 +435,7 @@ async function deployCommit(
   const { unchanged, stale } = chooseFiles(sync, setting, known, blobs);
   const parsed = await timed(sync, "parse", () => parseFiles(sync, bundle, setting, stale, blobs));
   request.signal.throwIfAborted();
+  if (failpointsSet) await hit("sync.after_parse");
 
   const findings = [
     ...unchanged,
@@ -447,6 +452,7 @@ async function deployCommit(
       bundle,
     }),
   );
+  if (failpointsSet) await hit("publish.after_commit");
   const badPaths = new Set(plan.badFiles.map(({ path }) => path));
   const errors = await withFrames(bundle, [
     ...plan.badFiles.flatMap(({ path, problems }) =>
@@ -479,6 +485,7 @@ async function deployCommit(
     });
     if (plan.state === "failed") await giveUpHold(tx, sync, commit);
   });
+  if (failpointsSet) await hit("deploy.after_end");
   if (plan.state === "live") {
     rememberBundle(row, bundle);
     deps.deployed?.(row.tenant, row.repository, commit);
@@ -1084,6 +1091,7 @@ async function publishIn(
     environments: setting.environments,
   });
   await moveHead(tx, tenant, repository, commit);
+  if (failpointsSet) await hit("publish.before_commit");
   return plan;
 }
 

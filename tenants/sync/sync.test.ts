@@ -1,5 +1,13 @@
 import { createHmac, randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -1096,6 +1104,25 @@ test("plain http to a private address needs an admin's word", async () => {
   });
   await database.owner`update airlock.tenant set allow_sources = '[]' where tenant = 'acme'`;
 });
+
+test.each(["a loose ref", "a packed ref"])(
+  "a push that the host took right before its process ended goes live when a sync looks: %s",
+  async (kind) => {
+    const id = push({ "dags/a.py": py("dag a") });
+    const ref = join(hosted, "refs/heads/main");
+    if (kind === "a packed ref") git(hosted, ["pack-refs", "--all"]);
+    const file = existsSync(ref) ? ref : join(hosted, "packed-refs");
+    // Younger, its own process may be about to ask.
+    utimesSync(file, new Date(Date.now() - 60_000), new Date(Date.now() - 60_000));
+    await withSyncs(async () => {
+      await until(async () => {
+        const [row] = await database.owner`select head_commit from airlock.repository`;
+        return row?.["head_commit"] === id;
+      });
+    });
+    expect(parses).toHaveLength(1);
+  },
+);
 
 test("when the platform stops, a parse that hangs is stopped and its push is taken up again", async () => {
   push({ "dags/a.py": py("hang") });

@@ -72,8 +72,11 @@ test("tasks that run, chains that hop, the clock and the feed all outlive a rest
       ),
       { max_active_runs: 100 },
     );
+    await stage.deploy(dagSpec([{ task_id: "asks" }], { dag_id: known.dag("asking") }));
     const held = await stage.trigger("held");
     const before = await worker.started("long");
+    const asking = await stage.trigger("asking");
+    await worker.started("asks");
     const chains = [];
     for (let i = 0; i < 8; i += 1) chains.push(await stage.trigger("chain"));
 
@@ -81,11 +84,12 @@ test("tasks that run, chains that hop, the clock and the feed all outlive a rest
     await server.stop();
     worker.tell({ finish: "long" }); // its answer waits for the database
     await worker.hears((told) => told.ended === "long");
+    worker.tell({ finish: "asks" }); // what it asks the house waits as well, and its only try is not spent
     await pause(1_000); // away for a while, not for the blink of an eye
     server = await startEmbedded(options);
     expect(server.port).toBe(port);
 
-    for (const run of [held, ...chains])
+    for (const run of [held, asking, ...chains])
       await eventually(async () =>
         (await stage.runState(run)).state === "success" ? true : undefined,
       );

@@ -84,7 +84,7 @@ async function openDatabase(
 ): Promise<{ readonly url: string; close(): Promise<void> }> {
   const folder = join(home, "postgres");
   const running = await findEmbedded(folder);
-  if (running !== undefined) return asItIs(databaseOf(running.url));
+  if (running !== undefined) return asItIs(running.url);
   if (!piecesIn(home).includes("postgres"))
     throw failed(
       `${home} holds no platform: there is nothing to back up.`,

@@ -235,7 +235,7 @@ function lookAtMode(name: string, path: string): Finding {
 /** The database that a start would use, if it can be asked. */
 async function lookAtDatabase(home: string): Promise<readonly Finding[]> {
   const named = process.env["DATABASE_URL"] ?? "";
-  const url = named === "" ? findEmbedded(join(home, "postgres")) : named;
+  const url = named === "" ? (await findEmbedded(join(home, "postgres")))?.url : named;
   const isRunning = isServerRunning(home);
   if (url !== undefined)
     return judgeDatabase(await examineDatabase(url), { embedded: named === "", isRunning });
