@@ -65,8 +65,8 @@ export type Stage = {
 };
 export type Asked = { status: number; body: any; text: string; headers: Headers };
 
-export async function openApiStage(): Promise<Stage> {
-  const database = await openDatabase();
+export async function openApiStage(server?: string): Promise<Stage> {
+  const database = await openDatabase(server);
   const store = openStore(database.url, { connectionsMax: 6 });
   const keys = readPlatformKeys(randomBytes(32).toString("base64"), "stage");
   if (!keys.ok) throw new Error(keys.problem.message);

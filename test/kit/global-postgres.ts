@@ -18,6 +18,16 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startThrowAwayPostgres();
+  project.provide("postgresUrl", server.url);
+  return server.stop;
+}
+
+/** The same for a campaign that runs without vitest. */
+export async function startThrowAwayPostgres(): Promise<{
+  readonly url: string;
+  readonly stop: () => Promise<void>;
+}> {
   const folder = mkdtempSync(join(tmpdir(), "airlock-test-"));
   chmodSync(folder, 0o755);
   const server = await startEmbedded({
@@ -31,9 +41,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const url = server.url.replace(/\/postgres$/, "/airlock_template");
   await migrateQueue(url);
   await migrate(url);
-  project.provide("postgresUrl", server.url);
-  return async () => {
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
+  return {
+    url: server.url,
+    async stop() {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }
