@@ -3,12 +3,14 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Clone, cloneRepository, eventually, type House, openHouse } from "../kit/house.ts";
+import { openCampaign } from "../siege/campaign.ts";
+import { attackHouse, houseCanary } from "../siege/sandbox.ts";
 
 let house: House;
 let mallory: Clone;
 
 beforeAll(async () => {
-  house = await openHouse();
+  house = await openHouse({ env: houseCanary });
   for (const tenant of ["mallory", "neighbour"]) {
     await house.must("tenants", "create", tenant);
     await house.must("repositories", "create", `${tenant}/code`);
@@ -157,6 +159,14 @@ test("hostile attempts end with the limit they hit, and leave nothing running", 
   // The neighbour works as before, and so does the attacker's next honest task.
   expect((await house.airlock("trigger", "neighbour/calm", "--wait")).code).toBe(0);
 }, 240_000);
+
+test("the siege's probes get nothing, in each guest and while files are read", async () => {
+  const campaign = openCampaign(1);
+  await attackHouse(campaign, house);
+  for (const skipped of campaign.skipped) console.warn(`SKIPPED: ${skipped}`);
+  expect(campaign.escapes).toEqual([]);
+  expect(campaign.probes).toBeGreaterThan(100);
+}, 180_000);
 
 test("malformed input is answered with the field and the rule, never with a stack", async () => {
   const bad = [

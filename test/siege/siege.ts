@@ -7,10 +7,12 @@ import { parseArgs } from "node:util";
 import { startThrowAwayPostgres } from "../kit/global-postgres.ts";
 import { type Campaign, openCampaign } from "./campaign.ts";
 import { besiegeRoutes } from "./routes.ts";
+import { besiegeSandbox } from "./sandbox.ts";
 
 type Part = (campaign: Campaign) => Promise<void>;
 
 const parts: Readonly<Record<string, Part>> = {
+  sandbox: (campaign) => besiegeSandbox(campaign),
   routes: withPostgres((campaign, server) => besiegeRoutes(campaign, { server })),
 };
 
