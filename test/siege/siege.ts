@@ -5,7 +5,9 @@
  */
 import { parseArgs } from "node:util";
 import { startThrowAwayPostgres } from "../kit/global-postgres.ts";
+import { fuzzApiHere, fuzzHouse } from "./api-fuzz.ts";
 import { type Campaign, openCampaign } from "./campaign.ts";
+import { fuzzReaders } from "./reader-fuzz.ts";
 import { besiegeRoutes } from "./routes.ts";
 import { besiegeSandbox } from "./sandbox.ts";
 
@@ -14,7 +16,16 @@ type Part = (campaign: Campaign) => Promise<void>;
 const parts: Readonly<Record<string, Part>> = {
   sandbox: (campaign) => besiegeSandbox(campaign),
   routes: withPostgres((campaign, server) => besiegeRoutes(campaign, { server })),
+  "api-fuzz": withPostgres(async (campaign, server) => {
+    await fuzzApiHere(campaign, apiCases, server);
+    await fuzzHouse(campaign, houseCases);
+  }),
+  "reader-fuzz": (campaign) => fuzzReaders(campaign, readerCases),
 };
+
+const readerCases = 20_000;
+const apiCases = 20_000;
+const houseCases = 5_000;
 
 const help = `npm run siege -- [--only PART]… [--seed N]
 
