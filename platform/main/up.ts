@@ -15,6 +15,7 @@ import {
   type Role,
 } from "./open-platform.ts";
 import { seedExamples } from "./seed-examples.ts";
+import { takeSecrets } from "./take-secrets.ts";
 
 export type UpOptions = {
   readonly roles?: readonly Role[];
@@ -24,7 +25,7 @@ export type UpOptions = {
 
 /** Runs until SIGINT or SIGTERM. A second signal ends it at once. */
 export async function up(options: UpOptions = {}): Promise<void> {
-  const env = options.env ?? process.env;
+  const env = takeSecrets(options.env ?? process.env);
   const begun = performance.now();
   const settings = readSettings(env, options.roles ?? allRoles);
   const platform = await openPlatform(settings);

@@ -270,7 +270,7 @@ export async function fuzzHouse(campaign: Campaign, cases: number): Promise<void
       },
       () => fill(house),
     );
-    await fuzzBytes(campaign, house, Math.ceil(cases / 10));
+    await fuzzBytes(campaign, house, Math.ceil(cases / 25));
     const ready = await asAdmin(house, "GET", "/readyz");
     campaign.probe("the house is ready afterwards", ready.status === 200 ? undefined : ready.text);
     const crash = /uncaught|unhandledRejection|"level":"fatal"/i.exec(house.output());

@@ -10,12 +10,14 @@ import { type Campaign, openCampaign } from "./campaign.ts";
 import { fuzzReaders } from "./reader-fuzz.ts";
 import { besiegeRoutes } from "./routes.ts";
 import { besiegeSandbox } from "./sandbox.ts";
+import { searchForSecrets } from "./secrets.ts";
 
 type Part = (campaign: Campaign) => Promise<void>;
 
 const parts: Readonly<Record<string, Part>> = {
   sandbox: (campaign) => besiegeSandbox(campaign),
   routes: withPostgres((campaign, server) => besiegeRoutes(campaign, { server })),
+  secrets: searchForSecrets,
   "api-fuzz": withPostgres(async (campaign, server) => {
     await fuzzApiHere(campaign, apiCases, server);
     await fuzzHouse(campaign, houseCases);
