@@ -8,6 +8,7 @@ import { startThrowAwayPostgres } from "../kit/global-postgres.ts";
 import { fuzzApiHere, fuzzHouse } from "./api-fuzz.ts";
 import { type Campaign, openCampaign } from "./campaign.ts";
 import { fuzzReaders } from "./reader-fuzz.ts";
+import { besiegeRepositories } from "./repositories.ts";
 import { besiegeRoutes } from "./routes.ts";
 import { besiegeSandbox } from "./sandbox.ts";
 import { searchForSecrets } from "./secrets.ts";
@@ -16,6 +17,7 @@ type Part = (campaign: Campaign) => Promise<void>;
 
 const parts: Readonly<Record<string, Part>> = {
   sandbox: (campaign) => besiegeSandbox(campaign),
+  repositories: besiegeRepositories,
   routes: withPostgres((campaign, server) => besiegeRoutes(campaign, { server })),
   secrets: searchForSecrets,
   "api-fuzz": withPostgres(async (campaign, server) => {
