@@ -20,7 +20,7 @@ import {
   nastyTexts,
 } from "./dice.ts";
 import { adminToken, asAdmin, mustDo, openTeam, runDag, writeInto } from "./house.ts";
-import { type Operation, operationsOf, plausible, type Schema } from "./operations.ts";
+import { type Operation, operationsOf, plausible, type Schema, textOf } from "./operations.ts";
 
 const silentMs = 15_000;
 
@@ -62,7 +62,7 @@ function valueFor(dice: Dice, schema: Schema, field: string, depth = 0): Json {
     return valueFor(dice, dice.pick(alternatives), field, depth + 1);
   const types = Array.isArray(schema.type)
     ? (schema.type as readonly string[])
-    : [schema.type as string | undefined];
+    : [(schema.type as string | undefined) ?? "anything"];
   switch (dice.pick(types)) {
     case "string":
       return schema.format === "date-time" ? dice.pick(dates) : textFor(dice, field);
@@ -110,10 +110,7 @@ export function requestFor(dice: Dice, operation: Operation): FuzzedRequest {
     .flatMap((one): string[] => {
       const value = valueFor(dice, one.schema, one.name);
       const texts = Array.isArray(value) ? (value as readonly Json[]) : [value];
-      return texts.map(
-        (text) =>
-          `${one.name}=${encodeURIComponent((typeof text === "string" ? text : JSON.stringify(text)).toWellFormed())}`,
-      );
+      return texts.map((text) => `${one.name}=${encodeURIComponent(textOf(text).toWellFormed())}`);
     });
   if (spoil && dice.chance(0.1))
     query.push(
@@ -124,7 +121,7 @@ export function requestFor(dice: Dice, operation: Operation): FuzzedRequest {
   let body: string | undefined;
   if (operation.body !== undefined) {
     const value = valueFor(dice, operation.body, "");
-    body = JSON.stringify(spoil ? mutateJson(dice, value, 0.08) : value) ?? "null";
+    body = JSON.stringify(spoil ? mutateJson(dice, value, 0.08) : value);
     if (spoil && dice.chance(0.1)) body = mutateText(dice, body);
     headers["content-type"] =
       spoil && dice.chance(0.05)
@@ -193,7 +190,7 @@ async function fuzz(
       ask(request, dice).catch(
         (error: unknown): Answer => ({
           status: 599,
-          text: `no answer: ${String(error)} ${String((error as Error).cause ?? "")}`,
+          text: `no answer: ${String(error)} ${String((error as { cause?: Error }).cause?.message)}`,
         }),
       ),
     );

@@ -124,6 +124,10 @@ export function minimal(schema: Schema, field = ""): Json {
   }
 }
 
+/** As a query carries it. */
+export const textOf = (value: Json): string =>
+  typeof value === "string" ? value : JSON.stringify(value);
+
 /** Bodies that each name `name` in one place, whatever place that is: nested, in a list, in an alternative. */
 export function bodiesNaming(schema: Schema, name: string, field = ""): readonly Json[] {
   const alternatives = schema.anyOf ?? schema.oneOf;

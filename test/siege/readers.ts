@@ -438,8 +438,8 @@ const readAddresses: Reader = {
         const { scheme, url, host } = read.value;
         if (scheme !== "https" && scheme !== "ssh")
           broken = `takes ${scheme} for ${JSON.stringify(text)}`;
-        // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
         if (
+          // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
           /[\u0000-\u0020\u007f]/.test(url) ||
           url.startsWith("-") ||
           host.startsWith("-") ||
@@ -493,7 +493,7 @@ const readRules: Reader = {
       0.3,
     ) as { readonly [key: string]: unknown };
     const spoilt = Object.fromEntries(
-      Object.entries(raw ?? {}).map(([key, value]) => [
+      Object.entries(raw).map(([key, value]) => [
         key,
         typeof value === "string" && dice.chance(0.5) ? mutateText(dice, value) : value,
       ]),

@@ -3,7 +3,9 @@
  * may be refused at the door or become a deploy with errors; it may not take the last good version away, write outside of
  * its bundle, show what is not its own, or disturb the neighbour.
  */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { isObject } from "../../platform/model/json.ts";
@@ -39,6 +41,7 @@ export async function besiegeRepositories(campaign: Campaign): Promise<void> {
     const first = tree(folder, {});
     const pushed = await push(here, commitOf(folder, first));
     if (!pushed.said.includes("live in")) throw new Error(`the first push: ${pushed.said}`);
+    checkThatStraysAreSeen(here);
     for (const attack of attacks) {
       campaign.tell(`repositories: ${attack.name}`);
       await attackWith(here, attack);
@@ -218,8 +221,7 @@ const attacks: readonly Attack[] = [
     name: "filters, hooks and settings in the tree",
     make: (folder) =>
       filesOf(folder, {
-        ".gitattributes":
-          "* filter=evil diff=evil merge=evil export-subst ident text eol=crlf working-tree-encoding=UTF-16\n",
+        ".gitattributes": "* filter=evil diff=evil merge=evil export-subst ident text eol=crlf\n",
         ".gitconfig": `[filter "evil"]\n smudge = ${shell}\n clean = ${shell}\n[core]\n fsmonitor = ${shell}\n hooksPath = hooks\n`,
         "hooks/post-checkout": `#!/bin/sh\n${shell}\n`,
         "hooks/post-receive": `#!/bin/sh\n${shell}\n`,
@@ -478,9 +480,9 @@ async function attackWith(here: Here, attack: Attack): Promise<void> {
     `${attack.name}: shows nothing of the host`,
     shown === null ? undefined : told.slice(shown.index, shown.index + 100),
   );
-  // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
   campaign.probe(
     `${attack.name}: steers no terminal`,
+    // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
     /\u001b\](?!\d+;\d)|\u001b\[2J/.test(pushed.said)
       ? JSON.stringify(pushed.said.slice(0, 200))
       : undefined,
@@ -525,18 +527,30 @@ function strays(house: House): readonly string[] {
   return found;
 }
 
+/** Or their absence would mean nothing. */
+function checkThatStraysAreSeen({ campaign, house }: Here): void {
+  const path = join(tmpdir(), pwned);
+  campaign.probe(
+    "nothing strays before the attacks",
+    strays(house).length === 0 ? undefined : strays(house).join(),
+  );
+  writeFileSync(path, "");
+  campaign.probe("a stray file is seen", strays(house).includes(path) ? undefined : "it was not");
+  rmSync(path);
+}
+
 /** Packs whose bytes are spoilt, past git's own client. */
 async function spoilPacks({ campaign, house, folder }: Here): Promise<void> {
   campaign.tell("repositories: spoilt packs");
   const commit = filesOf(folder, { "dags/more.py": good("more") }, "more");
-  const { stdout } = await packOf(folder, commit);
+  const pack = packOf(folder, commit);
   const line = `${"0".repeat(40)} ${commit} refs/heads/spoilt\0 report-status side-band-64k agent=siege`;
   const head = Buffer.from(`${(line.length + 4).toString(16).padStart(4, "0")}${line}0000`);
   for (let at = 0; at < 40; at++) {
     const dice = diceOf(campaign.seed, 2_000_000 + at);
     const body = dice.chance(0.5)
-      ? Buffer.concat([mutateBytes(dice, head), stdout])
-      : Buffer.concat([head, mutateBytes(dice, stdout)]);
+      ? Buffer.concat([mutateBytes(dice, head), pack])
+      : Buffer.concat([head, mutateBytes(dice, pack)]);
     const answer = await fetch(`${house.url}/git/raider/code.git/git-receive-pack`, {
       method: "POST",
       headers: {
@@ -566,14 +580,11 @@ async function spoilPacks({ campaign, house, folder }: Here): Promise<void> {
   );
 }
 
-async function packOf(folder: string, commit: string): Promise<{ stdout: Buffer }> {
-  const { execFileSync } = await import("node:child_process");
-  return {
-    stdout: execFileSync("git", ["-C", folder, "pack-objects", "--stdout", "--revs", "-q"], {
-      input: `${commit}\n`,
-      maxBuffer: 1 << 26,
-    }),
-  };
+function packOf(folder: string, commit: string): Buffer {
+  return execFileSync("git", ["-C", folder, "pack-objects", "--stdout", "--revs", "-q"], {
+    input: `${commit}\n`,
+    maxBuffer: 1 << 26,
+  });
 }
 
 /** Names of refs, and repositories that are not one's own. */
@@ -647,9 +658,17 @@ async function pushElsewhere(here: Here): Promise<void> {
   campaign.probe("the neighbour after it", await neighbourIsItself(here));
 }
 
+/** Addresses that are commands, files or this very machine: refused by name, or when it shows where the name leads. */
 async function nameAddresses({ campaign, house }: Here): Promise<void> {
   campaign.tell("repositories: addresses");
-  for (const [at, url] of [
+  let reached = 0;
+  const listener = createServer((socket) => {
+    reached += 1;
+    socket.destroy();
+  });
+  await new Promise<void>((done) => listener.listen(0, "::", done));
+  const { port } = listener.address() as AddressInfo;
+  const refusedByName = [
     "ext::sh -c id",
     "-uX",
     "--upload-pack=id",
@@ -657,44 +676,57 @@ async function nameAddresses({ campaign, house }: Here): Promise<void> {
     "file:///%E0%A4%A",
     "/etc",
     "http://169.254.169.254/x.git",
-    "https://127.0.0.1/x.git",
-    "https://[::1]/x.git",
-    "https://[::ffff:127.0.0.1]/x.git",
-    "https://2130706433/x.git",
-    "https://localhost/x.git",
+    `http://127.0.0.1:${port}/x.git`,
     "https://a@b@c/x",
     "https://user:pass@host/x.git",
     "ssh://-oProxyCommand=id/x",
     "javascript:alert(1)",
     "https://host/x\n.git",
-  ].entries()) {
+  ];
+  const leadingHere = [
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "2130706433",
+    "0x7f.1",
+    "0.0.0.0",
+  ].map((host) => `https://${host}:${port}/x.git`);
+  for (const [at, url] of [...refusedByName, ...leadingHere].entries()) {
+    const name = `far${at}`;
     const made = await asAdmin(house, "POST", "/api/platform/tenants/raider/repositories", {
-      name: `far${at}`,
+      name,
       url,
     });
-    if (made.status >= 500) {
-      campaign.probe(`the address ${url}`, `${made.status} ${made.text}`);
-      continue;
-    }
-    // What a name leads to is judged when it is fetched.
-    const refused =
-      made.status >= 400 ||
-      (await eventually(async () => {
-        const one = await asAdmin(
-          house,
-          "GET",
-          `/api/platform/tenants/raider/repositories/far${at}`,
-        );
-        const state = isObject(one.body) ? String(one.body["state"]) : "";
-        return /failed|error|refused|unreach/i.test(one.text) && state !== "live"
-          ? true
-          : undefined;
-      }, 20_000).catch(() => false));
+    const tolerated = leadingHere.includes(url) && made.status < 300;
     campaign.probe(
       `the address ${url}`,
-      refused ? undefined : `was taken: ${made.text.slice(0, 200)}`,
+      tolerated || (made.status >= 400 && made.status < 500)
+        ? undefined
+        : `${made.status} ${made.text}`,
     );
+    if (!tolerated) continue;
+    const failed = await eventually(async () => {
+      const listed = await mustDo(
+        house,
+        "GET",
+        `/api/platform/tenants/raider/repositories/${name}/deploys`,
+      );
+      const [last] = (listed as { deploys: readonly Deploy[] }).deploys;
+      return last?.state === "failed" ? last : undefined;
+    }, 30_000).catch((error: unknown) => String(error));
+    campaign.probe(`what ${url} leads to`, typeof failed === "string" ? failed : undefined);
   }
-  const touched = existsSync(join(tmpdir(), pwned));
-  campaign.probe("no command of an address ran", touched ? "it did" : undefined);
+  campaign.probe(
+    "nothing on this machine was reached by a repository's address",
+    reached === 0 ? undefined : `${reached} connections`,
+  );
+  // The listener hears, or its silence would mean nothing.
+  await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined);
+  campaign.probe("the listener hears", reached === 1 ? undefined : `${reached} connections`);
+  listener.close();
+  campaign.probe(
+    "no command of an address ran",
+    existsSync(join(tmpdir(), pwned)) ? "it did" : undefined,
+  );
 }

@@ -25,6 +25,7 @@ import {
   type Operation,
   operationsOf,
   plausible,
+  textOf,
 } from "./operations.ts";
 import { hidden, nobodys, plantThings, theirs, theirsToo } from "./plant.ts";
 
@@ -333,7 +334,7 @@ function requestsNaming(operation: Operation, name: string): readonly Request[] 
     const all = [
       ...required
         .filter((one) => !given.some(([field]) => field === one.name))
-        .map((one) => [one.name, String(minimal(one.schema, one.name))] as const),
+        .map((one) => [one.name, textOf(minimal(one.schema, one.name))] as const),
       ...given,
     ];
     return all.length === 0

@@ -318,14 +318,12 @@ async function runOutside(planted: Planted): Promise<Found> {
   const targets = targetsOutside(planted);
   writeFileSync(file, JSON.stringify(targets));
   const [secret] = targets["house_files"] as readonly string[];
+  const line = `exec 7<'${String(secret)}'; exec /usr/bin/python3 -I '${probesFile}' '${file}'`;
   // `script` gives it a terminal, the shell a descriptor that nobody closed.
+  const hasScript = existsSync("/usr/bin/script");
   const ran = await run(
-    "script",
-    [
-      "-qec",
-      `exec 7<'${String(secret)}'; exec /usr/bin/python3 -I '${probesFile}' '${file}'`,
-      "/dev/null",
-    ],
+    hasScript ? "/usr/bin/script" : "/bin/sh",
+    hasScript ? ["-qec", line, "/dev/null"] : ["-c", line],
     { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", SIEGE: `${canary} inherited` } },
   );
   const out = ran.stdout;
@@ -530,7 +528,7 @@ built()
     const listed = await asAdmin(house, "GET", "/t/raider/api/v2/dags/built");
     return listed.status === 200 || last?.state === "failed" ? last : undefined;
   }, 180_000);
-  if (deploy?.state === "failed") {
+  if (deploy.state === "failed") {
     campaign.skip(
       "sandbox, the build of an environment",
       `none could be built: ${pushed.stderr.slice(-300)}`,
@@ -635,7 +633,7 @@ async function askForOthersThings(campaign: Campaign, house: House): Promise<voi
     else
       campaign.probe(
         `${name} of another tenant`,
-        others[name] === null ? undefined : `had ${String(others[name])}`,
+        others[name] === null ? undefined : `had ${JSON.stringify(others[name])}`,
       );
   }
 }
@@ -808,7 +806,7 @@ made()
       `exhausting ${name}`,
       // Who kills all around it may live on itself: the neighbours are what counts.
       state === "success" && name !== "killing"
-        ? `went through: ${JSON.stringify(returned)?.slice(0, 100) ?? "nothing returned"}`
+        ? `went through: ${JSON.stringify({ returned }).slice(0, 100)}`
         : undefined,
     );
     const neighbour = await runDag(house, "victim", "victims_data", `beside-${name}`);

@@ -13,7 +13,7 @@ import { isObject } from "../../platform/model/json.ts";
 import { eventually, type House, openHouse } from "../kit/house.ts";
 import type { Campaign } from "./campaign.ts";
 import { adminToken, asAdmin, mustDo, openTeam, runDag, writeInto } from "./house.ts";
-import { fillPath, minimal, operationsOf } from "./operations.ts";
+import { fillPath, minimal, operationsOf, textOf } from "./operations.ts";
 
 /** No secret, and in each place. */
 const marker = "siege-marker";
@@ -242,7 +242,7 @@ const formsOf = (secret: string): readonly string[] => {
     // The last letters of base64 depend on what follows.
     base64.slice(0, -2),
     Buffer.from(secret).toString("hex"),
-    [...secret].toReversed().join(""),
+    secret.split("").toReversed().join(""),
   ];
 };
 
@@ -303,7 +303,7 @@ async function readEverything(house: House, secrets: Secrets): Promise<string> {
     if (operation.method !== "GET") continue;
     const required = operation.parameters.filter((one) => one.in === "query" && one.required);
     const query = required
-      .map((one) => `${one.name}=${encodeURIComponent(String(minimal(one.schema, one.name)))}`)
+      .map((one) => `${one.name}=${encodeURIComponent(textOf(minimal(one.schema, one.name)))}`)
       .join("&");
     const tasks = operation.path.includes("{task_id}") ? ["say", "rendered", "dies"] : ["say"];
     for (const task of tasks) {
