@@ -19,7 +19,7 @@ import {
   nastyNumbers,
   nastyTexts,
 } from "./dice.ts";
-import { adminToken, asAdmin, mustDo, openTeam, runDag, writeInto } from "./house.ts";
+import { adminToken, asAdmin, makeLive, mustDo, openTeam, runDag, writeInto } from "./house.ts";
 import { type Operation, operationsOf, plausible, type Schema, textOf } from "./operations.ts";
 
 const silentMs = 15_000;
@@ -176,6 +176,7 @@ async function fuzz(
   const asked = operations.filter(
     ({ path }) => !path.includes("/auth/token") && path !== "/api/platform/session",
   );
+  let done = 0;
   for (let at = 0; at < cases; at++) {
     if (at % 250 === 0) {
       campaign.tell(`api: case ${at} of ${cases}`);
@@ -200,6 +201,12 @@ async function fuzz(
       fault === undefined ? undefined : `${fault} for ${shown(request, campaign.seed, at)}`,
     );
   }
+  campaign.tell(`api: ${done} of ${cases} requests were done`);
+  // Requests that are all refused at the door would prove little.
+  campaign.probe(
+    "enough requests are understood",
+    done > cases / 10 ? undefined : `${done} of ${cases}`,
+  );
 }
 
 // ---- in process
@@ -302,7 +309,7 @@ def payroll():
 payroll()
 `,
     });
-    await team.push("payroll");
+    await makeLive(house, "acme", team, "payroll");
   }
   const runs = await asAdmin(house, "GET", "/t/acme/api/v2/dags/payroll/dagRuns/r1");
   if (runs.status === 404) await runDag(house, "acme", "payroll", "r1").catch(() => undefined);

@@ -68,8 +68,31 @@ export type Deploy = {
 };
 
 export async function deploysOf(house: House, tenant: string): Promise<readonly Deploy[]> {
-  const listed = await mustDo(house, "GET", `/api/platform/tenants/${tenant}/deploys?limit=5`);
+  const listed = await mustDo(house, "GET", `/api/platform/tenants/${tenant}/deploys?limit=20`);
   return (listed as { deploys: readonly Deploy[] }).deploys;
+}
+
+/** What became of the clone's last commit, however long it took: the push itself may have stopped waiting. */
+export async function deployed(house: House, tenant: string, clone: Clone): Promise<Deploy> {
+  const commit = (await clone.git("rev-parse", "HEAD")).stdout.trim();
+  return eventually(async () => {
+    const found = (await deploysOf(house, tenant)).find((one) => one.commit === commit);
+    return found && found.state !== "syncing" ? found : undefined;
+  }, 180_000);
+}
+
+/** Pushes, and waits until it is live. */
+export async function makeLive(
+  house: House,
+  tenant: string,
+  clone: Clone,
+  message: string,
+): Promise<Deploy> {
+  const pushed = await clone.push(message);
+  const deploy = pushed.code === 0 ? await deployed(house, tenant, clone) : undefined;
+  if (deploy?.state !== "live")
+    throw new Error(`${message} did not become live: ${JSON.stringify(deploy)} ${pushed.stderr}`);
+  return deploy;
 }
 
 /** Runs a DAG to its end; its state, with the reason if it is not `success`. */

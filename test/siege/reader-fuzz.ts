@@ -16,14 +16,14 @@ export async function fuzzOnce(
   seed: number,
   at: number,
 ): Promise<string | undefined> {
-  const startedMs = process.cpuUsage();
+  const started = process.threadCpuUsage();
   let broken: string | undefined;
   try {
     broken = await reader.read(diceOf(seed, at));
   } catch (error) {
     broken = `threw ${String((error as Error).stack).slice(0, 600)}`;
   }
-  const used = process.cpuUsage(startedMs);
+  const used = process.threadCpuUsage(started);
   const ms = (used.user + used.system) / 1000;
   if (broken === undefined && ms > slowMs) broken = `took ${Math.round(ms)} ms of a processor`;
   return broken === undefined ? undefined : `${broken} (seed ${seed}, case ${at})`;

@@ -13,7 +13,16 @@ import { craftBomb, craftCommit, craftRawTree, git } from "../kit/git.ts";
 import { eventually, type House, openHouse, run } from "../kit/house.ts";
 import type { Campaign } from "./campaign.ts";
 import { diceOf, mutateBytes } from "./dice.ts";
-import { asAdmin, type Deploy, deploysOf, mustDo, openTeam, runDag, writeInto } from "./house.ts";
+import {
+  asAdmin,
+  type Deploy,
+  deploysOf,
+  makeLive,
+  mustDo,
+  openTeam,
+  runDag,
+  writeInto,
+} from "./house.ts";
 
 const pwned = "siege-pwned";
 
@@ -33,7 +42,7 @@ export async function besiegeRepositories(campaign: Campaign): Promise<void> {
   try {
     const victim = await openTeam(house, "victim");
     writeInto(victim, { "dags/calm.py": good("calm") });
-    await victim.push("calm");
+    await makeLive(house, "victim", victim, "calm");
     await mustDo(house, "POST", "/api/platform/tenants", { name: "raider" });
     await mustDo(house, "POST", "/api/platform/tenants/raider/repositories", { name: "code" });
     const here: Here = { campaign, house, folder, bundles: bundlesOf(house, "victim") };

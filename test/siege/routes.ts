@@ -305,8 +305,14 @@ async function nameOthersThings(
       for (const [at, request] of pairs.entries()) {
         const twin = twins[at];
         if (!twin) throw new Error("a request without its twin");
-        const one = await stage.ask(who, operation.method, request.path, anew(request.body));
-        const other = await stage.ask(who, operation.method, twin.path, anew(twin.body));
+        const askBoth = async (): Promise<readonly [Asked, Asked]> => [
+          await stage.ask(who, operation.method, request.path, anew(request.body)),
+          await stage.ask(who, operation.method, twin.path, anew(twin.body)),
+        ];
+        let [one, other] = await askBoth();
+        // Seconds that pass between the two may show in an answer; a leak shows each time.
+        for (let again = 0; again < 2 && kind === "questions" && difference(one, other); again++)
+          [one, other] = await askBoth();
         campaign.probe(
           `${who} ${operation.method} ${request.path} ${JSON.stringify(request.body ?? null)}`,
           difference(one, other) ?? leakIn(who, one, request.path),

@@ -22,7 +22,16 @@ import { join } from "node:path";
 import { isObject } from "../../platform/model/json.ts";
 import { eventually, type House, openHouse, run } from "../kit/house.ts";
 import type { Campaign } from "./campaign.ts";
-import { asAdmin, deploysOf, mustDo, openTeam, returnedBy, runDag, writeInto } from "./house.ts";
+import {
+  asAdmin,
+  deployed,
+  makeLive,
+  mustDo,
+  openTeam,
+  returnedBy,
+  runDag,
+  writeInto,
+} from "./house.ts";
 
 const probesFile = join(import.meta.dirname, "probes", "probes.py");
 export async function besiegeSandbox(campaign: Campaign): Promise<void> {
@@ -177,6 +186,7 @@ function targetsOutside(planted: Planted): Targets {
     abstract: [planted.abstract],
     shm_files: [planted.shmFile],
     shm_keys: [planted.shmKey],
+    guest_sockets: [planted.socket],
     readonly: [shared],
     readonly_files: [secret],
     foreign_files: [secret],
@@ -215,6 +225,7 @@ function targetsInside(house: House, planted: Planted): Targets {
     ],
     ports: [...list("ports"), port, ...(database === undefined ? [] : [Number(database)]), 5432],
     metadata: [["169.254.169.254", 80]],
+    guest_sockets: ["/run/airlock/guest.sock"],
     // Not the home itself: it may lie under /tmp, and a guest's own /tmp then has a folder of that name.
     house_files: [
       ...[
@@ -350,20 +361,18 @@ async function attackFromGuests(campaign: Campaign, house: House, planted: Plant
   await plantVictim(house, victim);
   const team = await openTeam(house, "raider");
   writeInto(team, { ...probesFor(house, planted), ...attackers });
-  const pushed = await team.push("an attack");
-  if (!pushed.stderr.includes("live in")) throw new Error(`the push: ${pushed.stderr}`);
+  const deploy = await makeLive(house, "raider", team, "an attack");
 
   campaign.tell("sandbox: at parse");
-  const [deploy] = await deploysOf(house, "raider");
   for (const [place, file] of [
     ["the parse of Python", "parse_attack.py"],
     ["the parse of TypeScript", "parse_attack.dag.ts"],
   ] as const) {
-    const said = deploy?.errors
+    const said = deploy.errors
       .filter(({ path }) => path.endsWith(file))
       .map(({ message }) => message)
       .join("\n");
-    judge(campaign, outside, place, unpacked(said ?? ""));
+    judge(campaign, outside, place, unpacked(said));
   }
   campaign.tell("sandbox: in tasks");
   const guests = [
@@ -523,11 +532,7 @@ built()
 `,
   });
   const pushed = await team.push("a package");
-  const deploy = await eventually(async () => {
-    const last = (await deploysOf(house, "raider")).find(({ state }) => state !== "syncing");
-    const listed = await asAdmin(house, "GET", "/t/raider/api/v2/dags/built");
-    return listed.status === 200 || last?.state === "failed" ? last : undefined;
-  }, 180_000);
+  const deploy = await deployed(house, "raider", team);
   if (deploy.state === "failed") {
     campaign.skip(
       "sandbox, the build of an environment",
@@ -564,8 +569,7 @@ async function plantVictim(
     "dags/asks.py": asks("asks", "victims_data"),
     "dags/victims_data.py": victimsData,
   });
-  const pushed = await clone.push("first");
-  if (!pushed.stderr.includes("live in")) throw new Error(`the victim's push: ${pushed.stderr}`);
+  await makeLive(house, "victim", clone, "first");
   await runDag(house, "victim", "victims_data");
 }
 
@@ -609,7 +613,7 @@ async function askForOthersThings(campaign: Campaign, house: House): Promise<voi
   campaign.tell("sandbox: another tenant's things by name");
   const team = await openTeam(house, "raider", "asking");
   writeInto(team, { "dags/asks.py": asks("asks", "victims_data") });
-  await team.push("asks");
+  await makeLive(house, "raider", team, "asks");
   const answers = new Map<string, unknown>();
   for (const tenant of ["victim", "raider"]) {
     const state = await runDag(house, tenant, "asks");
@@ -680,7 +684,7 @@ def leaves():
 leaves()
 `,
   });
-  await team.push("traps");
+  await makeLive(house, "raider", team, "traps");
   const state = await runDag(house, "raider", "leaves");
   campaign.probe(
     "a task that leaves traps is a task like others",
@@ -797,7 +801,7 @@ def made():
 made()
 `,
     });
-  await team.push("exhaustion");
+  await makeLive(house, "raider", team, "exhaustion");
   const before = residentBytes(house.pid);
   for (const name of Object.keys(attacks)) {
     const state = await runDag(house, "raider", `exhaust_${name}`);

@@ -269,6 +269,21 @@ def keyrings(targets):
         return "added a key"
 
 
+def forged_greeting(targets):
+    """A nonce of one's own making, at every socket that the house opened for guests."""
+    greeting = bytes.fromhex("9200") + b"\x83\xa4type\xa5Hello\xa5nonce\xd9\x20" + b"0" * 32 + b"\xa4role\xa5comms"
+    for path in targets["guest_sockets"]:
+        try:
+            with socket.socket(socket.AF_UNIX) as one:
+                one.settimeout(1)
+                one.connect(path)
+                one.sendall(struct.pack(">I", len(greeting)) + greeting)
+                if one.recv(1):
+                    return f"was answered at {path}"
+        except OSError:
+            continue
+
+
 # ---- files
 
 
@@ -527,6 +542,7 @@ PROBES = [
     shared_memory_files,
     system_v_memory,
     keyrings,
+    forged_greeting,
     write_to_what_is_shared,
     change_what_is_shared,
     hard_link,
