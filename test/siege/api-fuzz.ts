@@ -195,6 +195,7 @@ async function fuzz(
         }),
       ),
     );
+    if (answer !== undefined && answer.status < 300) done += 1;
     const fault = answer === undefined ? `hangs for more than ${silentMs} ms` : faultOf(answer);
     campaign.probe(
       `${operation.method} ${operation.path}`,

@@ -17,7 +17,7 @@ import {
   readTaskId,
   readTenantId,
 } from "../../platform/model/ids.ts";
-import type { Json } from "../../platform/model/json.ts";
+import { isObject, type Json } from "../../platform/model/json.ts";
 import { dagSpecBounds, readDagSpec } from "../../platform/model/read-dag-spec.ts";
 import { readAssignment, readRule } from "../../policies/authz/read-rule.ts";
 import { readRequirements } from "../../tenants/environments/read-requirements.ts";
@@ -491,9 +491,9 @@ const readRules: Reader = {
         effect: "allow",
       },
       0.3,
-    ) as { readonly [key: string]: unknown };
+    );
     const spoilt = Object.fromEntries(
-      Object.entries(raw).map(([key, value]) => [
+      Object.entries(isObject(raw) ? raw : {}).map(([key, value]) => [
         key,
         typeof value === "string" && dice.chance(0.5) ? mutateText(dice, value) : value,
       ]),
