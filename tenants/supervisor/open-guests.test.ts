@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -762,6 +762,23 @@ test("idle guests end, and after close nothing is left", async () => {
     await own.guests.close();
     expect((await hanging).outcome.kind).toBe("stopped");
     expect(readdirSync(join(own.folder, "state/work"))).toEqual([]);
+  } finally {
+    await own.close();
+  }
+});
+
+test("a guest that starts slowly is not idle while somebody waits for it", async () => {
+  const own = await setStage(undefined, { idleSeconds: 1 });
+  try {
+    const dir = join(own.folder, "slow");
+    mkdirSync(dir, { mode: 0o755 });
+    const interpreter = join(dir, "python");
+    writeFileSync(interpreter, '#!/bin/sh\nsleep 3.5\nexec /usr/bin/python3 "$@"\n', {
+      mode: 0o755,
+    });
+    const key = own.key({ environment: { dir, hash: "slow", interpreter } });
+    expect((await own.run("pass", { key })).outcome.kind).toBe("success");
+    expect(own.guests.stats().started).toBe(1);
   } finally {
     await own.close();
   }
