@@ -9,7 +9,7 @@ test("no request that is made from the description ends in a 5xx, a stack or sil
   await fuzzApiHere(campaign, 800, inject("postgresUrl"));
   expect(campaign.escapes).toEqual([]);
   expect(campaign.probes).toBeGreaterThanOrEqual(800);
-}, 120_000);
+}, 300_000);
 
 test("a seed makes the same request again; a 5xx and an inside are faults", () => {
   const operation = {
