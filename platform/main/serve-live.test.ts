@@ -203,3 +203,9 @@ test("a session that was ended takes its streams with it", async () => {
   await stage.api.signIn.closeSession(id);
   await cat.ended;
 });
+
+test("a target that is no address is no live stream", () => {
+  for (const target of ["//[/live", "//", "///api/live", "*", "http://[/t/acme/api/live"])
+    expect(liveTenants(target)).toBeUndefined();
+  expect(liveTenants("/t/acme/api/live")).toEqual(["acme"]);
+});

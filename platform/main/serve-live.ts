@@ -35,7 +35,10 @@ const tenantsMax = 50;
 
 /** Tenants that the address names; undefined: it is no live stream. */
 export function liveTenants(url: string): readonly TenantId[] | undefined {
-  const { pathname, searchParams } = new URL(url, "http://local");
+  // `//[` is a target that a client can send, and no address.
+  const parsed = URL.parse(url, "http://local");
+  if (parsed === null) return undefined;
+  const { pathname, searchParams } = parsed;
   const one = /^\/t\/([^/]+)\/api\/live$/.exec(pathname)?.[1];
   if (one === undefined && pathname !== "/api/platform/live") return undefined;
   const names = one === undefined ? searchParams.getAll("tenant") : [one];

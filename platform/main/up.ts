@@ -17,6 +17,7 @@ import {
 } from "./open-platform.ts";
 import { wrongUse } from "./problem.ts";
 import { seedCanary, seedExamples } from "./seed-examples.ts";
+import { takeSecrets } from "./take-secrets.ts";
 
 export type UpOptions = {
   readonly roles?: readonly Role[];
@@ -26,7 +27,7 @@ export type UpOptions = {
 
 /** Runs until SIGINT or SIGTERM. A second signal ends it at once. */
 export async function up(options: UpOptions = {}): Promise<void> {
-  const env = options.env ?? process.env;
+  const env = takeSecrets(options.env ?? process.env);
   const begun = performance.now();
   const settings = readSettings(env, options.roles ?? allRoles);
   armFailpoints(env);

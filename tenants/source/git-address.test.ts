@@ -18,6 +18,7 @@ test.each([
   "-uX",
   "--upload-pack=touch /tmp/pwned",
   "file:///etc",
+  "file:///%E0%A4%A",
   "/etc",
   "../x",
   "http://github.com/a/b.git",

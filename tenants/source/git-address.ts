@@ -99,13 +99,23 @@ export function readGitAddress(
 }
 
 function readFileAddress(url: URL, rules: AddressRules): Answer<GitAddress, AddressProblem> {
-  const path = decodeURIComponent(url.pathname);
+  const path = decodedPath(url);
+  if (path === undefined) return refuse("this is not an address", howTo);
   const inside = rules.fileRoots.some(
     (root) => path === root || path.startsWith(`${root.replace(/\/+$/, "")}/`),
   );
   if (!inside || url.host !== "" || path.split("/").includes(".."))
     return refuse("file:// is not allowed", "use https or ssh, or ask an admin to list the folder");
   return good({ scheme: "file", host: "", port: 0, url: `file://${path}` });
+}
+
+/** undefined: a percent sign that begins no byte, or bytes that are no UTF-8. */
+function decodedPath(url: URL): string | undefined {
+  try {
+    return decodeURIComponent(url.pathname);
+  } catch {
+    return undefined;
+  }
 }
 
 const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host);

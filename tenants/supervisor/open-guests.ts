@@ -352,9 +352,9 @@ export function openGuests(options: GuestsOptions): OpenGuests {
     const now = performance.now();
     const idle: WarmGuest[] = [];
     for (const pool of pools.values()) {
-      const limitMs = pool.purpose === "parse" ? Math.min(idleMs, parseIdleSeconds * 1000) : idleMs;
-      // Somebody waits for a child of one that has not come up yet: on a busy machine that takes longer than any idling.
+      // One that is still on its way up is not idle while somebody waits for it, however slow the machine is.
       if (pool.waiting > 0) continue;
+      const limitMs = pool.purpose === "parse" ? Math.min(idleMs, parseIdleSeconds * 1000) : idleMs;
       for (const guest of pool.guests) {
         if (guest.live > 0 || guest.isOver()) continue;
         if (now - guest.idleSince >= limitMs) guest.retire();

@@ -3,12 +3,14 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Clone, cloneRepository, eventually, type House, openHouse } from "../kit/house.ts";
+import { openCampaign } from "../siege/campaign.ts";
+import { attackHouse, houseCanary } from "../siege/sandbox.ts";
 
 let house: House;
 let mallory: Clone;
 
 beforeAll(async () => {
-  house = await openHouse();
+  house = await openHouse({ env: houseCanary });
   for (const tenant of ["mallory", "neighbour"]) {
     await house.must("tenants", "create", tenant);
     await house.must("repositories", "create", `${tenant}/code`);
@@ -117,7 +119,8 @@ test("each hostile file of a push gets its own error; the good one beside them i
   expect(about("segfaults.py")).toMatch(/SIGSEGV|segmentation/i);
   expect(about("prints.py")).toMatch(/output|printed|second/i);
   expect(about("forks.py")).not.toBe("");
-  expect(about("eats.py")).toMatch(/memory/i);
+  // Whichever limit it meets first: on a busy machine that is the clock.
+  expect(about("eats.py")).toMatch(/memory|not parsed after/i);
   expect(about("cycle.py")).toMatch(/cycle/i);
   expect(`${about("double_one.py")}${about("double_two.py")}`).toMatch(/double/);
   expect(about("bomb.dag.yaml")).not.toBe("");
@@ -157,6 +160,14 @@ test("hostile attempts end with the limit they hit, and leave nothing running", 
   // The neighbour works as before, and so does the attacker's next honest task.
   expect((await house.airlock("trigger", "neighbour/calm", "--wait")).code).toBe(0);
 }, 240_000);
+
+test("the siege's probes get nothing, in each guest and while files are read", async () => {
+  const campaign = openCampaign(1);
+  await attackHouse(campaign, house);
+  for (const skipped of campaign.skipped) console.warn(`SKIPPED: ${skipped}`);
+  expect(campaign.escapes).toEqual([]);
+  expect(campaign.probes).toBeGreaterThan(100);
+}, 180_000);
 
 test("malformed input is answered with the field and the rule, never with a stack", async () => {
   const bad = [

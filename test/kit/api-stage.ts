@@ -65,8 +65,8 @@ export type Stage = {
 };
 export type Asked = { status: number; body: any; text: string; headers: Headers };
 
-export async function openApiStage(): Promise<Stage> {
-  const database = await openDatabase();
+export async function openApiStage(server?: string): Promise<Stage> {
+  const database = await openDatabase(server);
   const store = openStore(database.url, { connectionsMax: 6 });
   const keys = readPlatformKeys(randomBytes(32).toString("base64"), "stage");
   if (!keys.ok) throw new Error(keys.problem.message);
@@ -349,7 +349,8 @@ function rememberingRuns({ owner }: TestDatabase, calls: Calls): RunDeeds {
     triggerRun: remember("triggerRun", async (tenant, asked) => {
       const runId = asked.run_id ?? `manual__${new Date().toISOString()}`;
       const [there] = await owner`
-        select 1 from airlock.dag_run where tenant = ${tenant} and dag_id = ${asked.dag_id} and run_id = ${runId}`;
+        select 1 from airlock.dag_run where tenant = ${tenant} and dag_id = ${asked.dag_id}
+           and (run_id = ${runId} or logical_date = ${asked.logical_date})`;
       if (there)
         return bad({ kind: "exists" as const, message: `There is a run ${runId} already` });
       await owner`

@@ -9,9 +9,8 @@ export type TestDatabase = {
   drop(): Promise<void>;
 };
 
-/** A database of this test file's own, cloned from the migrated template. */
-export async function openDatabase(): Promise<TestDatabase> {
-  const server = inject("postgresUrl");
+/** A database of this test file's own, cloned from the migrated template. Campaigns, which run without vitest, name their server. */
+export async function openDatabase(server = inject("postgresUrl")): Promise<TestDatabase> {
   const name = `t_${randomUUID().replaceAll("-", "")}`;
   const admin = postgres(server, { max: 1, onnotice: () => undefined });
   await admin.unsafe(`create database ${name} template airlock_template strategy file_copy`);

@@ -18,6 +18,21 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startThrowAwayPostgres();
+  project.provide("postgresUrl", server.url);
+  // See `lendEnvironments` in house.ts.
+  process.env["AIRLOCK_TEST_ENVIRONMENTS"] = join(server.folder, "environments");
+  mkdirSync(join(server.folder, "environments"));
+  return server.stop;
+}
+
+/** The same for a campaign that runs without vitest. */
+export async function startThrowAwayPostgres(): Promise<{
+  readonly url: string;
+  /** Removed at the stop. */
+  readonly folder: string;
+  readonly stop: () => Promise<void>;
+}> {
   const folder = mkdtempSync(join(tmpdir(), "airlock-test-"));
   chmodSync(folder, 0o755);
   const server = await startEmbedded({
@@ -31,12 +46,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const url = server.url.replace(/\/postgres$/, "/airlock_template");
   await migrateQueue(url);
   await migrate(url);
-  project.provide("postgresUrl", server.url);
-  // See `lendEnvironments` in house.ts.
-  process.env["AIRLOCK_TEST_ENVIRONMENTS"] = join(folder, "environments");
-  mkdirSync(join(folder, "environments"));
-  return async () => {
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
+  return {
+    url: server.url,
+    folder,
+    async stop() {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }
