@@ -74,6 +74,8 @@ export type ExecutorDeps = {
   readonly slots: number;
   readonly leaseSeconds: number;
   readonly log: Logger;
+  /** Another queue than graphile-worker's: the simulation has one of its own. */
+  readonly runPool?: typeof runPool;
 };
 
 export type Executor = {
@@ -414,7 +416,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
   }, beatEveryMs);
   timer.unref();
 
-  const pool: QueuePool = await runPool({
+  const pool: QueuePool = await (deps.runPool ?? runPool)({
     url: deps.databaseUrl,
     queues: deps.queues,
     concurrency: deps.slots,

@@ -1,0 +1,85 @@
+/** What people and the weather do to a house, drawn ahead: a script can be cut down to what breaks a promise. */
+import type { Dice } from "./dice.ts";
+import type { Workload } from "./workload.ts";
+
+export type Deed =
+  | { readonly kind: "trigger"; readonly dag: number; readonly dated: boolean }
+  | { readonly kind: "clear"; readonly pick: number; readonly only_failed: boolean; readonly downstream: boolean }
+  | { readonly kind: "mark"; readonly pick: number; readonly state: "success" | "failed" | "skipped" }
+  | { readonly kind: "mark_run"; readonly pick: number; readonly state: "queued" | "success" | "failed" }
+  | { readonly kind: "stop"; readonly pick: number }
+  | { readonly kind: "pause"; readonly dag: number; readonly forMs: number }
+  | { readonly kind: "suspend"; readonly tenant: number; readonly forMs: number }
+  | { readonly kind: "kill"; readonly process: number; readonly backMs: number }
+  /** Its host is gone: nobody tells the server that the connections are dead. */
+  | { readonly kind: "vanish"; readonly process: number; readonly backMs: number }
+  | { readonly kind: "freeze"; readonly process: number; readonly forMs: number }
+  | { readonly kind: "cut"; readonly process: number; readonly pick: number }
+  | { readonly kind: "cut_all"; readonly process: number }
+  | { readonly kind: "restart_postgres"; readonly forMs: number }
+  | { readonly kind: "jump_database_clock"; readonly byMs: number }
+  | { readonly kind: "jump_clock"; readonly process: number; readonly byMs: number }
+  | { readonly kind: "lose_notifications"; readonly share: number; readonly forMs: number }
+  | { readonly kind: "clog"; readonly process: number; readonly forMs: number }
+  | { readonly kind: "deliver_twice"; readonly pick: number }
+  | { readonly kind: "lose_job"; readonly pick: number };
+
+export type Act = { readonly atMs: number; readonly deed: Deed };
+
+export const stormMs = 36_000;
+
+type Kind = readonly [weight: number, draw: (dice: Dice) => Deed];
+
+const byPeople: readonly Kind[] = [
+  [3, (d) => ({ kind: "clear", pick: d.between(0, 99), only_failed: d.chance(0.4), downstream: d.chance(0.6) })],
+  [2, (d) => ({ kind: "mark", pick: d.between(0, 99), state: d.pick(["success", "failed", "skipped"]) })],
+  [1, (d) => ({ kind: "mark_run", pick: d.between(0, 99), state: d.pick(["queued", "success", "failed"]) })],
+  [1, (d) => ({ kind: "stop", pick: d.between(0, 99) })],
+  [2, (d) => ({ kind: "pause", dag: d.between(0, 3), forMs: d.between(50, 8_000) })],
+  [1, (d) => ({ kind: "suspend", tenant: d.between(0, 1), forMs: d.between(50, 6_000) })],
+];
+const byWeather: readonly Kind[] = [
+  [4, (d) => ({ kind: "kill", process: d.between(0, 9), backMs: d.between(0, 5_000) })],
+  [1, (d) => ({ kind: "vanish", process: d.between(0, 9), backMs: d.between(0, 5_000) })],
+  [3, (d) => ({ kind: "freeze", process: d.between(0, 9), forMs: d.chance(0.6) ? d.between(6_000, 14_000) : d.between(100, 45_000) })],
+  [3, (d) => ({ kind: "cut", process: d.between(0, 9), pick: d.between(0, 20) })],
+  [1, (d) => ({ kind: "cut_all", process: d.between(0, 9) })],
+  [1, (d) => ({ kind: "restart_postgres", forMs: d.between(0, 4_000) })],
+  [1, (d) => ({ kind: "jump_database_clock", byMs: d.chance(0.7) ? d.between(1_000, 40_000) : -d.between(500, 8_000) })],
+  [1, (d) => ({ kind: "jump_clock", process: d.between(0, 9), byMs: d.between(-3_600_000, 3_600_000) })],
+  [2, (d) => ({ kind: "lose_notifications", share: d.pick([0.3, 0.9, 1]), forMs: d.between(1_000, 15_000) })],
+  [2, (d) => ({ kind: "clog", process: d.between(0, 9), forMs: d.between(500, 8_000) })],
+  [2, (d) => ({ kind: "deliver_twice", pick: d.between(0, 20) })],
+  [1, (d) => ({ kind: "lose_job", pick: d.between(0, 20) })],
+];
+
+export function drawScript(dice: Dice, { dags }: Workload): Act[] {
+  const at = (): number => dice.between(300, stormMs);
+  const acts: Act[] = [];
+  for (let n = dice.between(2, 5); n > 0; n -= 1)
+    acts.push({
+      atMs: dice.chance(0.5) ? dice.between(300, 4_000) : at(),
+      deed: { kind: "trigger", dag: dice.between(0, dags.length - 1), dated: dice.chance(0.3) },
+    });
+  const add = (from: readonly Kind[], most: number): void => {
+    // Each seed has weather of its own: most kinds stay away, those that come come often.
+    const kinds = from.filter(() => dice.chance(0.4));
+    const [first, ...rest] = kinds;
+    if (first === undefined) return;
+    const all = kinds.reduce((sum, [weight]) => sum + weight, 0);
+    for (let n = dice.between(0, most); n > 0; n -= 1) {
+      let left = dice.next() * all;
+      const [, draw] = rest.find(([weight]) => (left -= weight) < 0) ?? first;
+      acts.push({ atMs: at(), deed: draw(dice) });
+    }
+  };
+  add(byPeople, 8);
+  add(byWeather, 14);
+  return acts.toSorted((a, b) => a.atMs - b.atMs);
+}
+
+export const tell = ({ atMs, deed }: Act): string => {
+  const { kind, ...rest } = deed;
+  const details = Object.entries(rest).map(([name, value]) => `${name}=${String(value)}`);
+  return `${String(atMs).padStart(6)} ms  ${[kind, ...details].join(" ")}`;
+};
