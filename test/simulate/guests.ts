@@ -18,6 +18,7 @@ export function openBodies(
   dice: Dice,
   habits: Habits,
   taskOf: (dagId: string, taskId: string) => TaskSpec | undefined,
+  onBody: (attempt: string, end: boolean) => void,
 ): Guests {
   const pokes = new Map<string, number>();
   return {
@@ -25,12 +26,16 @@ export function openBodies(
       const task = taskOf(start.dag_id, start.task_id);
       const outcome = endOf(task, start.attempt, start.push_length);
       const ms = dice.chance(habits.long)
-        ? dice.between(1_000, 12_000)
+        ? dice.between(1_000, 8_000)
         : dice.chance(0.3)
           ? dice.between(5, 400)
           : dice.rarely(2);
+      onBody(start.attempt, false);
       return new Promise<AttemptOutcome>((resolve) => {
-        const timer = setTimeout(() => resolve(outcome), ms);
+        const timer = setTimeout(() => {
+          onBody(start.attempt, true);
+          resolve(outcome);
+        }, ms);
         signal.addEventListener("abort", () => {
           clearTimeout(timer);
           const late = dice.chance(0.3);
@@ -53,7 +58,7 @@ export function openBodies(
       if (poke < sensorPokesMax && dice.chance(habits.reschedule))
         return {
           kind: "reschedule",
-          at: new Date(epochMs + dice.between(0, 8_000)).toISOString(),
+          at: new Date(epochMs + dice.between(0, 5_000)).toISOString(),
           usage,
         };
     }

@@ -59,6 +59,12 @@ export class Invariants {
   readonly #fences = new Map<string, number>();
   readonly #lastChange = new Map<string, string | null>();
   readonly #won = new Map<string, string>();
+  /** The attempt that a doorbell brought → those that went on from it. */
+  readonly #firstOf = new Map<string, string>();
+  /** When bodies ran, by attempt, in milliseconds since the start. */
+  readonly bodies = new Map<string, { readonly from: number; readonly to: number | undefined }>();
+  /** Nothing and nobody disturbs the house: then nothing is ever repaired. */
+  isCalm = false;
   commits = 0;
 
   constructor(server: () => Server) {
@@ -98,6 +104,7 @@ export class Invariants {
     for (const run of runs) this.#wholeRun(run);
     if (admits) this.#limits();
     this.#changes(commit);
+    this.#timers(commit);
     this.#continuation(commit);
     this.#admission(commit);
   }
@@ -159,6 +166,8 @@ export class Invariants {
         throw new Violation("every claim has a fence of its own", `${claim}: ${earlier}, then ${String(after.worker)}`);
       this.#claims.set(claim, after.worker ?? "");
     }
+    if (step === "running admitted" && this.isCalm)
+      throw new Violation("in calm weather nobody loses an attempt", after.attempt);
     if (step === "running admitted" && after.fence <= (before?.fence ?? 0))
       throw new Violation("whoever lost an attempt is fenced out", `${after.attempt} went on under fence ${after.fence}`);
     if (step === "running ended" && after.outcome === "stopped" && before !== undefined) {
@@ -324,6 +333,16 @@ export class Invariants {
       }
   }
 
+  #timers({ transaction }: Commit): void {
+    const { timer } = this.#server().tables;
+    for (const told of transaction.told) {
+      if (told.kind !== "fired") continue;
+      const row = timer.at(told.timer, Infinity);
+      if (row !== undefined && row.due_at <= this.#server().clock())
+        throw new Violation("a timer fires once", told.timer);
+    }
+  }
+
   /** A worker that went on by itself passed over nobody, by what was true when it looked. */
   #continuation({ transaction, rows }: Commit): void {
     const facts = transaction.told.findLast((one) => one.kind === "facts")?.facts;
@@ -341,30 +360,41 @@ export class Invariants {
       if (!facts.tenant_active) broken("its tenant is suspended");
       if (facts.in_flight > facts.max_running || facts.dag_open < 0 || (facts.pool_open !== null && facts.pool_open < 0))
         broken("a limit is over-committed");
-      const first = facts.first_waiting;
-      if (first !== null) {
-        const order = first.order_ms ?? Infinity;
-        if (first.priority_weight > i.priority_weight || (first.priority_weight === i.priority_weight && (order < i.order_at || (order === i.order_at && first.map_index <= i.map_index))))
+      const ahead = facts.first_waiting;
+      if (ahead !== null) {
+        const order = ahead.order_ms ?? Infinity;
+        if (
+          ahead.priority_weight > i.priority_weight ||
+          (ahead.priority_weight === i.priority_weight &&
+            (order < i.order_at || (order === i.order_at && ahead.map_index <= i.map_index)))
+        )
           broken("somebody comes first");
       }
       if (facts.others_least !== null && facts.others_least <= facts.in_flight / facts.weight)
         broken("it is another tenant's turn");
       if (i.max_per_dag !== null || i.max_per_run !== null) broken("it has a limit of its own");
+      const told = transaction.told.find(
+        (one) => one.kind === "continued" && one.attempt === next.attempt,
+      );
+      const last = told?.kind === "continued" ? told.after : "";
+      const first = this.#firstOf.get(last) ?? last;
+      this.#firstOf.set(next.attempt, first);
+      const [from, to] = [this.bodies.get(first)?.from, this.bodies.get(last)?.to];
+      if (facts.own_admitted > 0 && from !== undefined && to !== undefined && to - from >= 20)
+        broken("others of its tenant wait, and it has had its 20 ms");
     }
   }
 
-  #admission({ transaction, rows }: Commit): void {
-    const told = transaction.told.findLast((one) => one.kind === "admitted");
-    if (told === undefined) return;
-    for (const { table, before, after } of rows) {
-      if (table.name !== "task_instance" || after === undefined) continue;
-      const i = after as Instance;
-      if (i.state !== "queued" || (before as Instance | undefined)?.state === "queued") continue;
-      if (told.by !== "active") throw new Violation("nothing is admitted of whom it is not the time", `${instanceKey(i)}: its tenant is suspended`);
-      if (told.paused.includes(i.dag_id)) throw new Violation("nothing is admitted of whom it is not the time", `${instanceKey(i)}: its DAG is paused`);
-      const run = this.#server().tables.run.at(i.run, Infinity);
-      if (run?.state !== "running" && told.runs.get(i.run) !== "running")
-        throw new Violation("nothing is admitted of whom it is not the time", `${instanceKey(i)}: its run is ${run?.state ?? "gone"}`);
+  #admission({ transaction }: Commit): void {
+    for (const told of transaction.told) {
+      if (told.kind !== "admitted") continue;
+      const { chosen, byRule, missed } = told;
+      const isRight = missed
+        ? chosen.every((id) => byRule.includes(id))
+        : chosen.length === byRule.length && chosen.every((id, i) => id === byRule[i]);
+      // Where somebody held a row, one further down the order may have got its place.
+      if (!isRight && !missed)
+        throw new Violation("admission is the engine's rule", `admitted ${chosen.join(", ")}, by the rule ${byRule.join(", ")}`);
     }
   }
 

@@ -17,7 +17,7 @@ import { type Dice, openDice } from "./dice.ts";
 import { openBodies } from "./guests.ts";
 import { type House, openHouse, type Role } from "./house.ts";
 import { Invariants, Violation } from "./invariants.ts";
-import { type Act, type Deed, drawScript, stormMs, tell } from "./script.ts";
+import { type Act, type Deed, drawScript, isByPeople, stormMs, tell } from "./script.ts";
 import { arrange, drawWorkload, type Workload } from "./workload.ts";
 import { ownTime, Process, World } from "./world.ts";
 
@@ -25,6 +25,8 @@ export type SeedOptions = {
   readonly planted?: Planted;
   /** Which acts of the script happen, by number; all if it is not said. */
   readonly only?: readonly number[];
+  /** Acts of these kinds do not happen. */
+  readonly without?: readonly Deed["kind"][];
   readonly onLine?: (line: string) => void;
 };
 
@@ -39,7 +41,7 @@ export type SeedResult = {
   readonly simulatedMs: number;
 };
 
-const leaseSeconds = 6;
+const leaseSeconds = 4;
 const calmMs = 400_000;
 
 export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
@@ -87,6 +89,8 @@ class Stage {
   readonly #members: Member[] = [];
   readonly #specs = new Map<string, TaskSpec>();
   #calm = false;
+  #hasFates = false;
+  readonly #slots: number;
   #surprise: Violation | undefined;
 
   constructor(seed: number, options: SeedOptions) {
@@ -107,6 +111,26 @@ class Stage {
     }
     arrange(this.server, this.#workload, drawing);
     this.script = drawScript(openDice(seed, "script"), this.#workload);
+    const { server } = this;
+    server.statementMs = drawing.pick([0.05, 0.05, 0.5, 2]);
+    server.networkMs = drawing.pick([0.2, 0.2, 1, 5]);
+    this.#slots = drawing.between(1, 4);
+    const cuts = drawing.chance(0.7) ? 0 : drawing.pick([0.01, 0.05]);
+    const kills = drawing.chance(0.7) ? 0 : drawing.pick([0.003, 0.01]);
+    this.#hasFates = cuts + kills > 0;
+    if (this.#hasFates)
+      server.fateOfCommit = (session) => {
+        if (this.#calm || session.process === undefined) return undefined;
+        const isKilled = this.#dice.chance(kills);
+        if (!isKilled && !this.#dice.chance(cuts)) return undefined;
+        const member = this.#members.find(({ process }) => process === session.process);
+        if (isKilled && member !== undefined) this.world.after(0, undefined, () => {
+          if (member.process === session.process) this.#kill(member, this.#dice.between(0, 3_000));
+        });
+        const fate = this.#dice.chance(0.5) ? "before" : "after";
+        this.#say(`${member?.name ?? ""} is ${isKilled ? "killed" : "cut"} ${fate} a COMMIT`);
+        return fate;
+      };
     const shape = drawing.pick<readonly (readonly Role[])[]>([
       [["scheduler", "worker"], ["people"]],
       [["scheduler", "worker"], ["scheduler", "worker"], ["people"]],
@@ -122,12 +146,16 @@ class Stage {
   }
 
   async play(): Promise<void> {
-    for (const [n, act] of this.script.entries())
-      if (this.#options.only === undefined || this.#options.only.includes(n))
-        this.world.after(act.atMs, undefined, () => {
-          this.#say(`act ${n}: ${tell(act)}`);
-          this.#do(act.deed);
-        });
+    const { only, without } = this.#options;
+    const acts = [...this.script.entries()].filter(
+      ([n, { deed }]) => only?.includes(n) !== false && without?.includes(deed.kind) !== true,
+    );
+    this.#invariants.isCalm = !this.#hasFates && acts.every(([, { deed }]) => isByPeople(deed));
+    for (const [n, act] of acts)
+      this.world.after(act.atMs, undefined, () => {
+        this.#say(`act ${n}: ${tell(act)}`);
+        this.#do(act.deed);
+      });
     await this.world.play(stormMs, () => this.#surprise !== undefined);
     if (this.#surprise !== undefined) throw this.#surprise;
     this.#say("the calm");
@@ -170,9 +198,14 @@ class Stage {
         guests: openBodies(openDice(this.#seed, `bodies ${process.name}`), this.#workload.habits, (dagId, taskId) => {
           const of = this.#workload.dags.find(({ spec }) => spec.dag_id === dagId);
           return this.#specs.get(`${of?.tenant ?? ""}/${dagId}/${taskId}`);
+        }, (attempt, isEnd) => {
+          const { bodies } = this.#invariants;
+          const { nowMs } = this.world;
+          // A second body of the same attempt (a reschedule, a lost worker's) begins its own chain.
+          bodies.set(attempt, isEnd ? { from: bodies.get(attempt)?.from ?? nowMs, to: nowMs } : { from: nowMs, to: undefined });
         }),
         leaseSeconds,
-        slots: 3,
+        slots: this.#slots,
         say: (level, message, error) => this.#hear(process, level, message, error),
       }).then(
         (house) => {
@@ -344,14 +377,11 @@ class Stage {
     });
   }
 
-  #someone(): Member | undefined {
-    return this.#members.find(
+  #ask(work: (deeds: RunDeeds) => Promise<unknown>, again: boolean): void {
+    const there = this.#members.filter(
       ({ house, process }) => house !== undefined && !process.dead && !process.frozen,
     );
-  }
-
-  #ask(work: (deeds: RunDeeds) => Promise<unknown>, again: boolean): void {
-    const member = this.#members.findLast(({ house, process }) => house !== undefined && !process.frozen) ?? this.#someone();
+    const member = there[this.#dice.between(0, Math.max(0, there.length - 1))];
     const retry = (): void => {
       if (again) this.world.after(500, undefined, () => this.#ask(work, again));
     };

@@ -26,7 +26,7 @@ export type Deed =
 
 export type Act = { readonly atMs: number; readonly deed: Deed };
 
-export const stormMs = 36_000;
+export const stormMs = 20_000;
 
 type Kind = readonly [weight: number, draw: (dice: Dice) => Deed];
 
@@ -35,32 +35,41 @@ const byPeople: readonly Kind[] = [
   [2, (d) => ({ kind: "mark", pick: d.between(0, 99), state: d.pick(["success", "failed", "skipped"]) })],
   [1, (d) => ({ kind: "mark_run", pick: d.between(0, 99), state: d.pick(["queued", "success", "failed"]) })],
   [1, (d) => ({ kind: "stop", pick: d.between(0, 99) })],
-  [2, (d) => ({ kind: "pause", dag: d.between(0, 3), forMs: d.between(50, 8_000) })],
-  [1, (d) => ({ kind: "suspend", tenant: d.between(0, 1), forMs: d.between(50, 6_000) })],
+  [2, (d) => ({ kind: "pause", dag: d.between(0, 3), forMs: d.between(50, 5_000) })],
+  [1, (d) => ({ kind: "suspend", tenant: d.between(0, 1), forMs: d.between(50, 4_000) })],
 ];
 const byWeather: readonly Kind[] = [
-  [4, (d) => ({ kind: "kill", process: d.between(0, 9), backMs: d.between(0, 5_000) })],
-  [1, (d) => ({ kind: "vanish", process: d.between(0, 9), backMs: d.between(0, 5_000) })],
-  [3, (d) => ({ kind: "freeze", process: d.between(0, 9), forMs: d.chance(0.6) ? d.between(6_000, 14_000) : d.between(100, 45_000) })],
+  [4, (d) => ({ kind: "kill", process: d.between(0, 9), backMs: d.between(0, 3_000) })],
+  [1, (d) => ({ kind: "vanish", process: d.between(0, 9), backMs: d.between(0, 3_000) })],
+  [3, (d) => ({ kind: "freeze", process: d.between(0, 9), forMs: d.chance(0.7) ? d.between(4_000, 9_000) : d.between(100, 35_000) })],
   [3, (d) => ({ kind: "cut", process: d.between(0, 9), pick: d.between(0, 20) })],
   [1, (d) => ({ kind: "cut_all", process: d.between(0, 9) })],
   [1, (d) => ({ kind: "restart_postgres", forMs: d.between(0, 4_000) })],
   [1, (d) => ({ kind: "jump_database_clock", byMs: d.chance(0.7) ? d.between(1_000, 40_000) : -d.between(500, 8_000) })],
   [1, (d) => ({ kind: "jump_clock", process: d.between(0, 9), byMs: d.between(-3_600_000, 3_600_000) })],
-  [2, (d) => ({ kind: "lose_notifications", share: d.pick([0.3, 0.9, 1]), forMs: d.between(1_000, 15_000) })],
-  [2, (d) => ({ kind: "clog", process: d.between(0, 9), forMs: d.between(500, 8_000) })],
+  [2, (d) => ({ kind: "lose_notifications", share: d.pick([0.3, 0.9, 1]), forMs: d.between(1_000, 10_000) })],
+  [2, (d) => ({ kind: "clog", process: d.between(0, 9), forMs: d.between(500, 5_000) })],
   [2, (d) => ({ kind: "deliver_twice", pick: d.between(0, 20) })],
-  [1, (d) => ({ kind: "lose_job", pick: d.between(0, 20) })],
+  [2, (d) => ({ kind: "lose_job", pick: d.between(0, 20) })],
 ];
 
 export function drawScript(dice: Dice, { dags }: Workload): Act[] {
   const at = (): number => dice.between(300, stormMs);
   const acts: Act[] = [];
-  for (let n = dice.between(2, 5); n > 0; n -= 1)
-    acts.push({
-      atMs: dice.chance(0.5) ? dice.between(300, 4_000) : at(),
-      deed: { kind: "trigger", dag: dice.between(0, dags.length - 1), dated: dice.chance(0.3) },
-    });
+  for (let n = dice.between(1, 3); n > 0; n -= 1) {
+    // Often several at one moment: that is when they get in each other's way.
+    const atMs = dice.chance(0.5) ? dice.between(300, 2_000) : at();
+    const dag = dice.between(0, dags.length - 1);
+    for (let m = dice.pick([1, 1, 2, 4]); m > 0; m -= 1)
+      acts.push({
+        atMs,
+        deed: {
+          kind: "trigger",
+          dag: dice.chance(0.7) ? dag : dice.between(0, dags.length - 1),
+          dated: dice.chance(0.3),
+        },
+      });
+  }
   const add = (from: readonly Kind[], most: number): void => {
     // Each seed has weather of its own: most kinds stay away, those that come come often.
     const kinds = from.filter(() => dice.chance(0.4));
@@ -74,9 +83,22 @@ export function drawScript(dice: Dice, { dags }: Workload): Act[] {
     }
   };
   add(byPeople, 8);
-  add(byWeather, 14);
+  // Now and then a fine day: then nothing may have to be repaired.
+  if (!dice.chance(0.1)) add(byWeather, 14);
   return acts.toSorted((a, b) => a.atMs - b.atMs);
 }
+
+/** Not the weather: nothing is lost by it and nobody falls out. */
+export const isByPeople = ({ kind }: Deed): boolean => peopleDo.has(kind);
+const peopleDo: ReadonlySet<Deed["kind"]> = new Set([
+  "trigger",
+  "clear",
+  "mark",
+  "mark_run",
+  "stop",
+  "pause",
+  "suspend",
+]);
 
 export const tell = ({ atMs, deed }: Act): string => {
   const { kind, ...rest } = deed;

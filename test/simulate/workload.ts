@@ -32,12 +32,12 @@ export function drawWorkload(dice: Dice): Workload {
     habits: {
       failure: dice.pick([0, 0.05, 0.2]),
       reschedule: 0.6,
-      long: dice.pick([0, 0.03, 0.1]),
+      long: dice.pick([0, 0.05, 0.3]),
     },
   };
 }
 
-const everySeconds = 12;
+const everySeconds = 7;
 
 function drawDag(dice: Dice, n: number): DagSpec {
   const isScheduled = dice.chance(0.5);

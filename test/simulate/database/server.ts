@@ -33,6 +33,8 @@ export type Message = {
 class Lock {
   readonly name: string;
   holder: Transaction | undefined;
+  /** FOR SHARE: any number, while nobody holds it alone. */
+  readonly sharers = new Set<Transaction>();
   readonly waiting: Session[] = [];
   constructor(name: string) {
     this.name = name;
@@ -61,9 +63,15 @@ export type Told =
   | { readonly kind: "ended"; readonly attempt: string; readonly fence: number; readonly worker: string }
   /** What is true of a worker's wish to go on, as the transaction could see it. */
   | { readonly kind: "facts"; readonly facts: Facts }
-  | { readonly kind: "admitted"; readonly by: "active" | "suspended"; readonly paused: readonly string[];
-      /** How its runs stood when it looked. */
-      readonly runs: ReadonlyMap<string, string>;
+  | { readonly kind: "fired"; readonly timer: string }
+  | { readonly kind: "continued"; readonly attempt: string; readonly after: string }
+  /** Whom admission chose, and whom the engine's rule chooses of what it saw. */
+  | {
+      readonly kind: "admitted";
+      readonly chosen: readonly string[];
+      readonly byRule: readonly string[];
+      /** Somebody else held a row: then not all were chosen. */
+      readonly missed: boolean;
     };
 
 /** A connection, as the server sees it. */
@@ -77,6 +85,7 @@ export class Session {
   transaction: Transaction | undefined;
   running: { readonly statement: Statement; readonly steps: Running; readonly message: Message } | undefined;
   waitsFor: Lock | undefined;
+  waitsToShare = false;
   waitingSince = 0;
   idleSince = 0;
   scheduled = false;
@@ -119,6 +128,11 @@ export class Server {
   commits = 0;
   /** Lost and late messages: how likely, as the weather has it. */
   notifyLoss = 0;
+  /** Means, in milliseconds: the slower, the more of the house is under way at once. */
+  statementMs = 0.05;
+  networkMs = 0.2;
+  /** Whether a session ends right before or right after a COMMIT of it: then its client cannot know which. */
+  fateOfCommit: (session: Session) => "before" | "after" | undefined = () => undefined;
   statements = 0;
   readonly sequences = { run: 1, lock: 1, job: 1 };
   readonly #sessions = new Set<Session>();
@@ -214,14 +228,39 @@ export class Server {
   tryLock(transaction: Transaction, name: string): boolean {
     const lock = this.lockOf(name);
     if (lock.holder !== undefined && lock.holder !== transaction) return false;
+    for (const sharer of lock.sharers) if (sharer !== transaction) return false;
     lock.holder = transaction;
     transaction.locks.add(lock);
     return true;
   }
 
-  isLockedByOther(transaction: Transaction, name: string): boolean {
+  tryShare(transaction: Transaction, name: string): boolean {
+    const lock = this.lockOf(name);
+    if (lock.holder !== undefined && lock.holder !== transaction) return false;
+    // Whoever waits to hold it alone was first.
+    if (lock.waiting.length > 0 && !lock.sharers.has(transaction)) return false;
+    lock.sharers.add(transaction);
+    transaction.locks.add(lock);
+    return true;
+  }
+
+  /** Whether somebody else holds the row and has written to it, so that nobody knows yet what becomes of it. */
+  isBeingWritten<R extends object>(
+    transaction: Transaction,
+    name: string,
+    table: Table<R>,
+    key: string,
+  ): boolean {
     const holder = this.#locks.get(name)?.holder;
-    return holder !== undefined && holder !== transaction;
+    if (holder === undefined || holder === transaction) return false;
+    return holder.written.get(table as unknown as Table<object>)?.has(key) === true;
+  }
+
+  unlock(transaction: Transaction, name: string): void {
+    const lock = this.#locks.get(name);
+    if (lock?.holder !== transaction) return;
+    transaction.locks.delete(lock);
+    this.#pass(lock, transaction);
   }
 
   tryAdvisory(owner: Session | Transaction, name: string): boolean {
@@ -243,7 +282,7 @@ export class Server {
     if (session.scheduled || session.over || session.waitsFor !== undefined) return;
     session.scheduled = true;
     // A statement takes a moment, so that those of others get in between.
-    this.world.after(this.dice.rarely(0.05), undefined, () => {
+    this.world.after(this.dice.rarely(this.statementMs), undefined, () => {
       session.scheduled = false;
       this.#goOn(session);
     });
@@ -276,6 +315,12 @@ export class Server {
     const { running, transaction } = session;
     if (running === undefined || transaction === undefined) return;
     const { message } = running;
+    const endsAWrite = message.handler === commit && transaction.written.size > 0 && !transaction.failed;
+    const fate = endsAWrite ? this.fateOfCommit(session) : undefined;
+    if (fate === "before") {
+      this.terminate(session);
+      return;
+    }
     const isControl = message.handler === commit || message.handler === rollback || message.handler === endOfFile;
     try {
       if (transaction.failed && !isControl)
@@ -296,6 +341,10 @@ export class Server {
         if (transaction.failed || message.handler === rollback) this.#rollback(transaction);
         else this.#commit(transaction);
         session.transaction = undefined;
+      }
+      if (fate === "after") {
+        this.terminate(session);
+        return;
       }
       session.outbox.push(() => message.answer(undefined, value, command));
     } catch (error) {
@@ -334,10 +383,17 @@ export class Server {
 
   #isCircle(from: Session): boolean {
     const seen = new Set<Session>();
-    for (let at: Session | undefined = from; at !== undefined; ) {
-      if (seen.has(at)) return true;
-      seen.add(at);
-      at = at.waitsFor?.holder?.session;
+    const next = [from];
+    for (let at = next.pop(); at !== undefined; at = next.pop()) {
+      const lock = at.waitsFor;
+      if (lock === undefined) continue;
+      for (const holder of [lock.holder, ...lock.sharers]) {
+        const session = holder?.session;
+        if (session === from && at !== from) return true;
+        if (session === undefined || session === at || seen.has(session)) continue;
+        seen.add(session);
+        next.push(session);
+      }
     }
     return false;
   }
@@ -348,6 +404,7 @@ export class Server {
     if (lock === undefined || running === undefined || transaction === undefined) return;
     lock.waiting.splice(lock.waiting.indexOf(session), 1);
     session.waitsFor = undefined;
+    session.waitsToShare = false;
     this.#finish(session);
     transaction.failed = true;
     if (!transaction.explicit) {
@@ -380,7 +437,7 @@ export class Server {
 
   /** The network's: mostly a fraction of a millisecond, sometimes far more. */
   latency(): number {
-    return 0.05 + this.dice.rarely(0.2) + (this.dice.chance(0.02) ? this.dice.rarely(30) : 0);
+    return 0.05 + this.dice.rarely(this.networkMs) + (this.dice.chance(0.02) ? this.dice.rarely(30) : 0);
   }
 
   // ---- transactions -----------------------------------------------------------------------------------
@@ -415,23 +472,27 @@ export class Server {
 
   #release(transaction: Transaction): void {
     for (const name of transaction.xactLocks) this.#advisory.delete(name);
-    for (const lock of transaction.locks) {
-      lock.holder = undefined;
-      const next = lock.waiting.shift();
-      if (next === undefined) {
-        this.#locks.delete(lock.name);
-        continue;
-      }
-      // The next one has it at once, and goes on from where it waited.
+    for (const lock of transaction.locks) this.#pass(lock, transaction);
+    transaction.locks.clear();
+  }
+
+  /** Whoever is next has it at once, and goes on from where it waited. */
+  #pass(lock: Lock, from: Transaction): void {
+    if (lock.holder === from) lock.holder = undefined;
+    lock.sharers.delete(from);
+    for (let next = lock.waiting[0]; next !== undefined; next = lock.waiting[0]) {
+      const { transaction, waitsToShare } = next;
+      if (lock.holder !== undefined || (!waitsToShare && lock.sharers.size > 0)) return;
+      lock.waiting.shift();
       next.waitsFor = undefined;
-      const { transaction: waiting } = next;
-      if (waiting !== undefined) {
-        lock.holder = waiting;
-        waiting.locks.add(lock);
+      if (transaction !== undefined) {
+        if (waitsToShare) lock.sharers.add(transaction);
+        else lock.holder = transaction;
+        transaction.locks.add(lock);
       }
       this.#wake(next);
     }
-    transaction.locks.clear();
+    if (lock.holder === undefined && lock.sharers.size === 0) this.#locks.delete(lock.name);
   }
 
   #tell(channel: string, payload: string): void {
@@ -507,6 +568,14 @@ export class Statement {
     return this.newest(table, key);
   }
 
+  *share<R extends object>(table: Table<R>, key: string): Generator<Wait, void, void> {
+    const name = `${table.name} ${key}`;
+    if (this.server.tryShare(this.transaction, name)) return;
+    this.transaction.session.waitsToShare = true;
+    yield this.server.lockOf(name);
+    this.transaction.session.waitsToShare = false;
+  }
+
   tryLock<R extends object>(table: Table<R>, key: string): boolean {
     return this.server.tryLock(this.transaction, `${table.name} ${key}`);
   }
@@ -550,14 +619,29 @@ export class Statement {
       const lock = `new ${table.name} ${name}`;
       if (!this.server.tryLock(this.transaction, lock)) yield this.server.lockOf(lock);
     }
-    if (this.newest(table, key) !== undefined) return false;
+    for (;;) {
+      const twin = this.#twinOf(table, row);
+      if (twin === undefined) {
+        this.#own(table).set(key, row);
+        return true;
+      }
+      // Somebody is changing or deleting it: only the end of that transaction says whether it is in the way.
+      const lock = `${table.name} ${table.keyOf(twin)}`;
+      if (!this.server.isBeingWritten(this.transaction, lock, table, table.keyOf(twin))) return false;
+      yield this.server.lockOf(lock);
+      this.server.unlock(this.transaction, lock);
+    }
+  }
+
+  #twinOf<R extends object>(table: Table<R>, row: R): R | undefined {
+    const same = this.newest(table, table.keyOf(row));
+    if (same !== undefined) return same;
     for (const unique of table.uniques) {
       const name = unique(row);
       if (name === undefined) continue;
-      for (const other of this.#rivals(table, row)) if (unique(other) === name) return false;
+      for (const other of this.#rivals(table, row)) if (unique(other) === name) return other;
     }
-    this.#own(table).set(key, row);
-    return true;
+    return undefined;
   }
 
   /** As if there were no unique key. */

@@ -1,6 +1,12 @@
 /** `airlock.admit` and what goes with it (`0003-admission.sql`), query by query: each sees anew, as in plpgsql. */
+import {
+  admit as admitByRule,
+  taskKey,
+  type Waiting,
+} from "../../../../platform/engine/admission.ts";
+import type { SemanticsLevel } from "../../../../platform/model/states.ts";
 import type { Handler, Statement } from "../server.ts";
-import { dagKey, type Instance, instanceKey, type Permit } from "../tables.ts";
+import { dagKey, type Instance, instanceKey, type Permit, type Tenant } from "../tables.ts";
 import { plain, statement } from "../recognize.ts";
 import { type Bell, ring } from "./queue.ts";
 import { byBytes, least, number, text } from "./read.ts";
@@ -14,7 +20,6 @@ export type AdmissionRules = {
   readonly ownLimits: boolean;
   readonly notPaused: boolean;
   readonly notSuspended: boolean;
-  readonly runningRuns: boolean;
   readonly highestFirst: boolean;
   readonly permits: boolean;
 };
@@ -26,7 +31,6 @@ export const allRules: AdmissionRules = {
   ownLimits: true,
   notPaused: true,
   notSuspended: true,
-  runningRuns: true,
   highestFirst: true,
   permits: true,
 };
@@ -121,18 +125,15 @@ export const admit = (rules: AdmissionRules = allRules): Handler =>
     const runs = s.all(s.tables.run).filter((run) => run.tenant === tenant);
     const byRun = new Map(runs.map((run) => [run.run, run]));
     const waiting: { readonly ti: Instance; readonly open: Open }[] = [];
-    const paused: string[] = [];
-    for (const lane of waitingLanes(s, tenant, [...byRun.keys()])) {
+    const lanes = waitingLanes(s, tenant, [...byRun.keys()]);
+    const byRule = chosenByRule(s, quota, inFlight, lanes.flat(), held);
+    for (const lane of lanes) {
       const [h] = lane;
       if (h === undefined) continue;
       const dag = s.get(s.tables.dag, dagKey(tenant, h.dag_id));
       const run = byRun.get(h.run);
-      if (rules.runningRuns && run?.state !== "running") continue;
-      if (dag === undefined) continue;
-      if (dag.is_paused) {
-        paused.push(dag.dag_id);
-        if (rules.notPaused) continue;
-      }
+      if (run?.state !== "running" || dag === undefined) continue;
+      if (rules.notPaused && dag.is_paused) continue;
       if (s.get(s.tables.pool, `${tenant}/${h.pool}`) === undefined) continue;
       const seen = roomOf(s, tenant, h, held, dag.level, dag.max_active_tasks);
       const open: Open = {
@@ -192,7 +193,12 @@ export const admit = (rules: AdmissionRules = allRules): Handler =>
       chosen.push(ti);
     }
 
-    s.transaction.told.push({ kind: "admitted", by: quota.state, paused, runs: new Map(runs.map((run) => [run.run, run.state])) });
+    s.transaction.told.push({
+      kind: "admitted",
+      chosen: chosen.map((ti) => ti.id),
+      byRule,
+      missed,
+    });
     s.renew();
     const bells: Bell[] = [];
     for (const [n, ti] of chosen.entries()) {
@@ -243,6 +249,57 @@ export const admit = (rules: AdmissionRules = allRules): Handler =>
     if (bells.length > 0) yield* ring(s, bells);
     return [{ admitted: missed ? -1 : chosen.length }];
   };
+
+/** What the engine's own rule says of the same rows: the invariants compare. */
+function chosenByRule(
+  s: Statement,
+  quota: Tenant,
+  inFlight: number,
+  scheduled: readonly Instance[],
+  held: readonly Permit[],
+): readonly string[] {
+  if (quota.state !== "active") return [];
+  const waiting = scheduled.flatMap((ti): Waiting[] => {
+    const dag = s.get(s.tables.dag, dagKey(ti.tenant, ti.dag_id));
+    const run = s.get(s.tables.run, ti.run);
+    if (dag === undefined || dag.is_paused || run?.state !== "running") return [];
+    return [
+      {
+        ...ti,
+        logical_date_ms: Number.isFinite(ti.order_at) ? ti.order_at : undefined,
+        level: dag.level as SemanticsLevel,
+        max_active_tasks: dag.max_active_tasks,
+        max_active_tis_per_dag: ti.max_per_dag ?? undefined,
+        max_active_tis_per_dagrun: ti.max_per_run ?? undefined,
+      },
+    ];
+  });
+  const use = (keyOf: (permit: Permit) => string, sizeOf: (permit: Permit) => number = () => 1) => {
+    const used = new Map<string, number>();
+    for (const permit of held) used.set(keyOf(permit), (used.get(keyOf(permit)) ?? 0) + sizeOf(permit));
+    return used;
+  };
+  return admitByRule({
+    waiting,
+    inUse: {
+      tenant: inFlight,
+      pools: use(
+        (permit) => permit.pool,
+        (permit) => permit.slots,
+      ),
+      dags: use((permit) => permit.dag_id),
+      runs: use((permit) => permit.run),
+      tasks: use((permit) => taskKey(permit.dag_id, permit.task_id)),
+      runTasks: use((permit) => taskKey(permit.run, permit.task_id)),
+    },
+    limits: {
+      tenant: quota.max_running,
+      pools: new Map(
+        s.all(s.tables.pool).filter((row) => row.tenant === quota.tenant).map((row) => [row.pool, row.slots]),
+      ),
+    },
+  }).admitted;
+}
 
 type Facts = {
   readonly tenant_active: boolean;

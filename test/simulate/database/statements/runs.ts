@@ -4,7 +4,7 @@ import { type Attempt, dagKey, type Instance, instanceKey, type Run } from "../t
 import { plain, statement } from "../recognize.ts";
 import { SqlError } from "../server.ts";
 import { ring } from "./queue.ts";
-import { date, type Key, list, number, records, sameKey, text } from "./read.ts";
+import { byBytes, date, type Key, list, number, records, sameKey, text } from "./read.ts";
 
 export const openAttempts = (s: Statement, run: string): Attempt[] =>
   s.all(s.tables.attempt, run).filter((row) => row.state !== "ended");
@@ -371,21 +371,28 @@ function writeTimers(): void {
       yield* upsert(s, s.tables.timer, { ...row, tenant: text(tenant), run: text(run), due_at: due_ms });
     return [];
   });
+  statement("hold starts", ["select 1 from airlock.dag where tenant = ? and dag_id = ? for share"], function* (s, [tenant, dagId]) {
+    yield* s.share(s.tables.dag, dagKey(text(tenant), text(dagId)));
+    return [{}];
+  });
   statement("wake later runs", ["insert into airlock.timer", "'past', clock_timestamp()"], function* (s, [tenant, tasks, , run]) {
     const me = s.get(s.tables.run, text(run));
     if (me === undefined) return [];
-    for (const later of s.all(s.tables.run, dagKey(me.tenant, me.dag_id)))
-      if (later.state === "running" && runAt(later) > runAt(me))
-        for (const task_id of list(tasks))
-          yield* s.insert(s.tables.timer, {
-            tenant: text(tenant),
-            run: later.run,
-            task_id,
-            map_index: -1,
-            try_number: 0,
-            kind: "past",
-            due_at: s.clock,
-          });
+    const later = s
+      .all(s.tables.run, dagKey(me.tenant, me.dag_id))
+      .filter((row) => row.state === "running" && runAt(row) > runAt(me))
+      .toSorted((a, b) => Number(a.run) - Number(b.run));
+    for (const row of later)
+      for (const task_id of list(tasks).toSorted(byBytes))
+        yield* upsert(s, s.tables.timer, {
+          tenant: text(tenant),
+          run: row.run,
+          task_id,
+          map_index: -1,
+          try_number: 0,
+          kind: "past",
+          due_at: s.clock,
+        });
     return [];
   });
   statement("take timers", ["delete from airlock.timer t using", "returning t.task_id"], function* (s, [json, , run]) {
@@ -393,7 +400,10 @@ function writeTimers(): void {
     const isMeant = (row: Key & { kind: string; due_at: number }): boolean =>
       row.due_at <= s.clock && keys.some((key) => sameKey(key, row) && key.kind === row.kind);
     const found = yield* s.lockMatching(s.tables.timer, s.all(s.tables.timer, text(run)), isMeant);
-    for (const row of found) s.remove(s.tables.timer, row);
+    for (const row of found) {
+      s.remove(s.tables.timer, row);
+      s.transaction.told.push({ kind: "fired", timer: s.tables.timer.keyOf(row) });
+    }
     return found.map(({ task_id, map_index, kind, try_number }) => ({ task_id, map_index, kind, try_number }));
   });
   statement("drop all timers", ["=delete from airlock.timer where tenant = ? and run = ?"], function* (s, [, run]) {
@@ -416,7 +426,8 @@ function writeTimers(): void {
 
 function continueAndAdmit(): void {
   statement("insert continued", ["insert into airlock.attempt", "'running', 1, ?"], function* (s, p) {
-    const [tenant, attempt, run, dag_id, task_id, map_index, try_number, worker, , , queue, lease] = p;
+    const [tenant, attempt, run, dag_id, task_id, map_index, try_number, worker, , after, queue, lease] = p;
+    s.transaction.told.push({ kind: "continued", attempt: text(attempt), after: text(after) });
     const isNew = yield* s.insert(s.tables.attempt, {
       tenant: text(tenant),
       attempt: text(attempt),
