@@ -165,6 +165,8 @@ export class Invariants {
       if (earlier !== undefined)
         throw new Violation("every claim has a fence of its own", `${claim}: ${earlier}, then ${String(after.worker)}`);
       this.#claims.set(claim, after.worker ?? "");
+      // A doorbell brought it: another chain begins.
+      if (before !== undefined) this.#firstOf.delete(after.attempt);
     }
     if (step === "running admitted" && this.isCalm)
       throw new Violation("in calm weather nobody loses an attempt", after.attempt);

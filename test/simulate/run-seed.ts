@@ -536,7 +536,11 @@ class Stage {
       const instances = tables.instance.newest(run.run);
       const left = instances.filter((i) => !isFinished(i.state));
       if (run.state === "running" && !wentWell && left.every((i) => i.state === null)) waiting.add(run);
-      wentWell &&= run.state !== "queued" && instances.every((i) => i.state === "success" || i.state === "skipped");
+      // One that was stopped before it began has no tasks that could have gone well.
+      wentWell &&=
+        run.state !== "queued" &&
+        instances.length > 0 &&
+        instances.every((i) => i.state === "success" || i.state === "skipped");
     }
     return waiting;
   }

@@ -126,8 +126,15 @@ export function workerStatements(): void {
         })),
     ),
   );
-  statement("lost by worker", ["for update of a skip locked", "and a.worker = ?"], lockLost("worker"));
+  statement("lost by worker", ["for update of a skip locked", "and a.worker = ? order"], lockLost("worker"));
   statement("lost by lease", ["for update of a skip locked", "and a.lease_until < clock_timestamp()"], lockLost("lease"));
+  statement("hand over", ["a.worker = ? and a.attempt = any(?::uuid[])", "for update of a"], function* (s, [worker, attempts]) {
+    const isMeant = (row: Attempt): boolean =>
+      row.state === "running" && row.worker === worker && list(attempts).includes(row.attempt);
+    const rows = s.all(s.tables.attempt).toSorted((a, b) => (a.attempt < b.attempt ? -1 : 1));
+    const found = yield* s.lockMatching(s.tables.attempt, rows, isMeant);
+    return found.map(({ tenant, attempt }) => ({ tenant, attempt }));
+  });
   statement(
     "look at the lost",
     ["a.crashes + 1 as crashes, i.state"],
