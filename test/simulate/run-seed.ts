@@ -25,8 +25,6 @@ export type SeedOptions = {
   readonly planted?: Planted;
   /** Which acts of the script happen, by number; all if it is not said. */
   readonly only?: readonly number[];
-  /** Acts of these kinds do not happen. */
-  readonly without?: readonly Deed["kind"][];
   readonly onLine?: (line: string) => void;
 };
 
@@ -47,7 +45,7 @@ const calmMs = 400_000;
 export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
   teachStatements();
   const stage = new Stage(seed, options);
-  const giveBack = ownTime(stage.world, seed);
+  const giveBack = ownTime(stage.world, openDice(seed, "ids"));
   let violation: SeedResult["violation"];
   try {
     await stage.play();
@@ -146,10 +144,8 @@ class Stage {
   }
 
   async play(): Promise<void> {
-    const { only, without } = this.#options;
-    const acts = [...this.script.entries()].filter(
-      ([n, { deed }]) => only?.includes(n) !== false && without?.includes(deed.kind) !== true,
-    );
+    const { only } = this.#options;
+    const acts = [...this.script.entries()].filter(([n]) => only?.includes(n) !== false);
     this.#invariants.isCalm = !this.#hasFates && acts.every(([, { deed }]) => isByPeople(deed));
     for (const [n, act] of acts)
       this.world.after(act.atMs, undefined, () => {

@@ -7,7 +7,7 @@ for (const b of bugs) {
   let found = "";
   let seed = 1;
   for (; seed <= Number(most) && !found; seed++) {
-    const r = await runSeed(seed, { planted: b.planted, ...(b.without ? { without: b.without } : {}) });
+    const r = await runSeed(seed, { planted: b.planted });
     if (r.violation) found = r.violation.message.slice(0, 110);
   }
   console.log(`${found ? "ok  " : "MISS"} ${b.name}: seed ${seed - 1}, ${Math.round(performance.now() - t)} ms: ${found}`);

@@ -6,7 +6,7 @@
 import crypto, { type UUID } from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import timersPromises from "node:timers/promises";
-import { openDice } from "./dice.ts";
+import type { Dice } from "./dice.ts";
 
 /** 2026-01-01: where the clocks begin. */
 export const epochMs = Date.UTC(2026, 0, 1);
@@ -130,8 +130,7 @@ function swap(heap: Event[], i: number, j: number): void {
  * both clocks. The world plays without ever giving way to a timer or a socket of the machine, so nobody else's
  * code sees any of this. Answers how to take it back.
  */
-export function ownTime(world: World, seed: number): () => void {
-  const dice = openDice(seed, "ids");
+export function ownTime(world: World, ids: Dice): () => void {
   const real = {
     setTimeout: globalThis.setTimeout,
     clearTimeout: globalThis.clearTimeout,
@@ -160,7 +159,7 @@ export function ownTime(world: World, seed: number): () => void {
     if (timer instanceof Timer) timer.callOff();
   };
   const hex = (digits: number): string =>
-    Array.from({ length: digits }, () => dice.between(0, 15).toString(16)).join("");
+    Array.from({ length: digits }, () => ids.between(0, 15).toString(16)).join("");
   Object.assign(globalThis, {
     setTimeout: later,
     clearTimeout: stop,

@@ -48,11 +48,6 @@ export function deedStatements(): void {
       return dag === undefined ? [] : [{ version: dag.version, ...bundle }];
     }),
   );
-  statement("move to version", ["update airlock.dag_run set version = ?, commit = ?"], function* (s, p) {
-    const row = yield* s.lock(s.tables.run, text(p.at(-1)));
-    if (row !== undefined) s.put(s.tables.run, { ...row, version: Number(p[0]) });
-    return [];
-  });
   statement("pause", ["update airlock.dag set is_paused = ?"], function* (s, [paused, , tenant, dagId]) {
     const dag = yield* s.lock(s.tables.dag, dagKey(text(tenant), text(dagId)));
     if (dag === undefined) return [];
