@@ -15,7 +15,7 @@ export const dialInto =
   (server: Server, owner: Process, planted: Planted): Dial =>
   (settings) => {
     const { onclose } = settings as { onclose?: () => void };
-    return new Connection(server, owner, planted, onclose ?? (() => undefined)).tag;
+    return new Connection(server, owner, planted, onclose).tag;
   };
 
 type Rows = readonly object[] & { readonly count: number; readonly command: string };
@@ -24,13 +24,14 @@ class Connection {
   readonly #server: Server;
   readonly #owner: Process;
   readonly #planted: Planted;
-  readonly #onClose: () => void;
+  /** undefined: nobody asked to hear it; then the driver opens another connection at the next statement. */
+  readonly #onClose: (() => void) | undefined;
   #session: Session | undefined;
   #ended = false;
   readonly #pending = new Set<(error: unknown) => void>();
   readonly tag: postgres.Sql;
 
-  constructor(server: Server, owner: Process, planted: Planted, onClose: () => void) {
+  constructor(server: Server, owner: Process, planted: Planted, onClose: (() => void) | undefined) {
     this.#server = server;
     this.#owner = owner;
     this.#planted = planted;
@@ -57,10 +58,10 @@ class Connection {
       const session = this.#open();
       if (session === undefined) {
         // Refused: the driver says so a moment later, and that the connection is closed.
-        this.#ended = true;
+        this.#ended = this.#onClose !== undefined;
         this.#server.world.after(this.#server.latency(), this.#owner, () => {
           reject(new SqlError("ECONNREFUSED", "connect ECONNREFUSED"));
-          this.#onClose();
+          this.#onClose?.();
         });
         return;
       }
@@ -98,11 +99,12 @@ class Connection {
 
   #lost(): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#ended = this.#onClose !== undefined;
+    this.#session = undefined;
     for (const reject of this.#pending)
       reject(new SqlError("CONNECTION_CLOSED", "write CONNECTION_CLOSED"));
     this.#pending.clear();
-    this.#onClose();
+    this.#onClose?.();
   }
 
   async #end(): Promise<void> {
@@ -113,7 +115,7 @@ class Connection {
       reject(new SqlError("CONNECTION_DESTROYED", "write CONNECTION_DESTROYED"));
     this.#pending.clear();
     if (session !== undefined) this.#server.hangUp(session, session.inbox.length);
-    this.#onClose();
+    this.#onClose?.();
   }
 
   /** The driver keeps one connection for LISTEN and opens another when it is lost; what rings meanwhile is not heard. */

@@ -22,7 +22,7 @@ export function openBodies(
 ): Guests {
   const pokes = new Map<string, number>();
   return {
-    run(_key, start, _host, signal) {
+    run(_key, start, host, signal) {
       const task = taskOf(start.dag_id, start.task_id);
       const outcome = endOf(task, start.attempt, start.push_length);
       const ms = dice.chance(habits.long)
@@ -31,6 +31,13 @@ export function openBodies(
           ? dice.between(5, 400)
           : dice.rarely(2);
       onBody(start.attempt, false);
+      if (dice.chance(0.2)) {
+        const { dag_id, task_id, map_index } = start;
+        const ref = { dag_id, run_id: start.run.run_id, task_id, map_index, key: "said" };
+        void host.setXCom(ref, 1);
+        void host.setRenderedFields({ said: 1 });
+        void host.log([{ at: 0, level: "info", source: "task", text: "said" }]);
+      }
       return new Promise<AttemptOutcome>((resolve) => {
         const timer = setTimeout(() => {
           onBody(start.attempt, true);

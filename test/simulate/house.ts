@@ -16,7 +16,11 @@ import { openQueue } from "./queue.ts";
 
 export type Role = "scheduler" | "worker" | "people";
 
-export type House = { readonly deeds: RunDeeds };
+export type House = {
+  readonly deeds: RunDeeds;
+  /** As a process does that is told to end: it takes nothing new, hands on what runs, and goes. */
+  close(): Promise<void>;
+};
 
 export type HouseOptions = {
   readonly dial: Dial;
@@ -109,7 +113,13 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       log,
       runPool: openQueue(dial),
     });
-  return { deeds };
+  return {
+    deeds,
+    async close() {
+      await executor?.drain(1_000);
+      await scheduler?.stop();
+    },
+  };
 }
 
 const noLimits = {

@@ -276,6 +276,20 @@ class Stage {
       }
       case "kill":
         return this.#kill(this.#member(deed.process), deed.backMs);
+      case "restart": {
+        const member = this.#member(deed.process);
+        const { house, process } = member;
+        if (house === undefined || process.frozen) return;
+        const goes = (): void => {
+          world.after(0, undefined, () => {
+            if (member.process === process) this.#kill(member, 100);
+          });
+        };
+        world.after(0, process, () => {
+          void house.close().then(goes, goes);
+        });
+        return;
+      }
       case "vanish": {
         const member = this.#member(deed.process);
         const sessions = this.#sessionsOf(member.process);

@@ -11,6 +11,8 @@ export type Deed =
   | { readonly kind: "pause"; readonly dag: number; readonly forMs: number }
   | { readonly kind: "suspend"; readonly tenant: number; readonly forMs: number }
   | { readonly kind: "kill"; readonly process: number; readonly backMs: number }
+  /** An orderly end, as at an upgrade. */
+  | { readonly kind: "restart"; readonly process: number }
   /** Its host is gone: nobody tells the server that the connections are dead. */
   | { readonly kind: "vanish"; readonly process: number; readonly backMs: number }
   | { readonly kind: "freeze"; readonly process: number; readonly forMs: number }
@@ -40,6 +42,7 @@ const byPeople: readonly Kind[] = [
 ];
 const byWeather: readonly Kind[] = [
   [4, (d) => ({ kind: "kill", process: d.between(0, 9), backMs: d.between(0, 3_000) })],
+  [2, (d) => ({ kind: "restart", process: d.between(0, 9) })],
   [1, (d) => ({ kind: "vanish", process: d.between(0, 9), backMs: d.between(0, 3_000) })],
   [3, (d) => ({ kind: "freeze", process: d.between(0, 9), forMs: d.chance(0.7) ? d.between(4_000, 9_000) : d.between(100, 35_000) })],
   [3, (d) => ({ kind: "cut", process: d.between(0, 9), pick: d.between(0, 20) })],

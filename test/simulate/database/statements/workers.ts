@@ -95,6 +95,7 @@ export function workerStatements(): void {
     };
   statement("leases only", ["update airlock.worker set lease_only = true"], update(() => ({ lease_only: true })));
   statement("note pool", ["update airlock.worker set queue_pool = ?"], update(([pool]) => ({ queue_pool: text(pool) })));
+  statement("drain", ["update airlock.worker set draining = true"], update(() => ({})));
   statement("beat", ["with w as (update airlock.worker set beat_at = clock_timestamp()"], function* (s, [worker, lease]) {
     const seen = s.get(s.tables.worker, text(worker));
     const known = seen === undefined ? undefined : yield* s.lock(s.tables.worker, seen.worker);
