@@ -445,8 +445,7 @@ export class Draft {
   #isAwaited({ task_id, map_index, timer }: TimerRow): boolean {
     const row = this.instance(task_id, map_index);
     return (
-      row !== unseen &&
-      row?.state === (timer === "retry" ? "up_for_retry" : "up_for_reschedule")
+      row !== unseen && row?.state === (timer === "retry" ? "up_for_retry" : "up_for_reschedule")
     );
   }
 

@@ -3,7 +3,6 @@
  * Postgres and over the simulated database. After each deed both must have answered the same and hold the same rows.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { compileDag } from "../../platform/engine/compile-dag.ts";
 import { type AttemptId, known, type RunKey } from "../../platform/model/ids.ts";
 import type { RunEvent } from "../../platform/model/run.ts";
 import { type Door, openDoor } from "../../platform/runs/advance-run.ts";
@@ -35,7 +34,6 @@ import { knockOf, openRunStage, type RunStage } from "../kit/run-stage.ts";
 import { dialInto } from "./client.ts";
 import { teachStatements } from "./database/open-server.ts";
 import { Server } from "./database/server.ts";
-import { dagKey, instanceKey } from "./database/tables.ts";
 import { type Dice, openDice } from "./dice.ts";
 import { arrange, drawWorkload } from "./workload.ts";
 import { epochMs, ownTime, Process, World } from "./world.ts";
@@ -94,11 +92,13 @@ type Rows = { readonly [table: string]: readonly string[] };
 /** What a deed needs beside the house: what it cannot say in the house's words. */
 type Hands = {
   readonly house: House;
-  admitted(): Promise<readonly Admitted[]>;
-  runs(): Promise<readonly { run: RunKey; run_id: string; dag_id: string; name: string }[]>;
-  timersAreDue(): Promise<void>;
-  leasesAreOver(): Promise<void>;
-  allIsOld(): Promise<void>;
+  readonly admitted: () => Promise<readonly Admitted[]>;
+  readonly runs: () => Promise<
+    readonly { run: RunKey; run_id: string; dag_id: string; name: string }[]
+  >;
+  readonly timersAreDue: () => Promise<void>;
+  readonly leasesAreOver: () => Promise<void>;
+  readonly allIsOld: () => Promise<void>;
 };
 
 function openHouse(store: Store): House {
@@ -254,20 +254,20 @@ function openSimulated(seed: number): Side {
     house,
     admitted: () =>
       Promise.resolve(
-        byName(tables.attempt
-          .newest()
-          .filter((row) => row.state === "admitted")
-          .map((row) => ({
-            attempt: row.attempt as AttemptId,
-            name: `${runOf(row.run)} ${row.task_id} ${row.map_index}`,
-          })),
+        byName(
+          tables.attempt
+            .newest()
+            .filter((row) => row.state === "admitted")
+            .map((row) => ({
+              attempt: row.attempt as AttemptId,
+              name: `${runOf(row.run)} ${row.task_id} ${row.map_index}`,
+            })),
         ),
       ),
     runs: () =>
       Promise.resolve(
-        byName(tables.run
-          .newest()
-          .map((row) => ({
+        byName(
+          tables.run.newest().map((row) => ({
             run: row.run as RunKey,
             run_id: row.run_id,
             dag_id: row.dag_id,
@@ -277,7 +277,8 @@ function openSimulated(seed: number): Side {
       ),
     timersAreDue: () =>
       arranged((s) => {
-        for (const row of s.all(tables.timer)) s.put(tables.timer, { ...row, due_at: s.clock - 1000 });
+        for (const row of s.all(tables.timer))
+          s.put(tables.timer, { ...row, due_at: s.clock - 1000 });
       }),
     leasesAreOver: () =>
       arranged((s) => {
@@ -324,27 +325,96 @@ function openSimulated(seed: number): Side {
     },
     rows: () =>
       Promise.resolve({
-        runs: sorted(tables.run.newest(), (r) => line(r.dag_id, r.run_id, r.run_type, r.state, r.version, r.has_instances, r.unfinished, r.failed_leaves, r.clear_number, r.reason)),
+        runs: sorted(tables.run.newest(), (r) =>
+          line(
+            r.dag_id,
+            r.run_id,
+            r.run_type,
+            r.state,
+            r.version,
+            r.has_instances,
+            r.unfinished,
+            r.failed_leaves,
+            r.clear_number,
+            r.reason,
+          ),
+        ),
         instances: sorted(tables.instance.newest(), (i) =>
-          line(runOf(i.run), i.task_id, i.map_index, i.state, i.try_number, i.max_tries, i.pool, i.pool_slots, i.priority_weight, i.scheduled_at === null, i.started_at === null, i.first_reschedule_at === null)),
+          line(
+            runOf(i.run),
+            i.task_id,
+            i.map_index,
+            i.state,
+            i.try_number,
+            i.max_tries,
+            i.pool,
+            i.pool_slots,
+            i.priority_weight,
+            i.scheduled_at === null,
+            i.started_at === null,
+            i.first_reschedule_at === null,
+          ),
+        ),
         counters: sorted(tables.counter.newest(), (c) =>
-          line(runOf(c.run), c.task_id, c.scope, c.total, c.success, c.failed, c.upstream_failed, c.skipped, c.removed, c.setups)),
-        skips: sorted(tables.skip.newest(), (s) => line(runOf(s.run), s.task_id, s.map_index, s.skipped.join(","))),
-        lengths: sorted(tables.length.newest(), (l) => line(runOf(l.run), l.kind, l.name, l.length)),
+          line(
+            runOf(c.run),
+            c.task_id,
+            c.scope,
+            c.total,
+            c.success,
+            c.failed,
+            c.upstream_failed,
+            c.skipped,
+            c.removed,
+            c.setups,
+          ),
+        ),
+        skips: sorted(tables.skip.newest(), (s) =>
+          line(runOf(s.run), s.task_id, s.map_index, s.skipped.join(",")),
+        ),
+        lengths: sorted(tables.length.newest(), (l) =>
+          line(runOf(l.run), l.kind, l.name, l.length),
+        ),
         attempts: sorted(tables.attempt.newest(), (a) =>
-          line(runOf(a.run), a.task_id, a.map_index, a.try_number, a.state, a.fence, a.worker, a.outcome, a.crashes, a.stop_asked, a.lease_until === null)),
-        permits: sorted(tables.permit.newest(), (p) => line(runOf(p.run), p.task_id, p.pool, p.slots)),
-        timers: sorted(tables.timer.newest(), (t) => line(runOf(t.run), t.task_id, t.map_index, t.kind, t.try_number)),
-        dags: sorted(tables.dag.newest(), (d) => line(d.dag_id, d.is_paused, d.plan_needed, d.next_logical_at, d.next_run_at)),
-        jobs: sorted(tables.job.newest().filter((job) => job.key !== null), (job) => {
-          const a = tables.attempt.at(job.attempt, Infinity);
-          return line(a === undefined ? "" : `${runOf(a.run)} ${a.task_id} ${a.map_index}`, job.priority);
-        }),
+          line(
+            runOf(a.run),
+            a.task_id,
+            a.map_index,
+            a.try_number,
+            a.state,
+            a.fence,
+            a.worker,
+            a.outcome,
+            a.crashes,
+            a.stop_asked,
+            a.lease_until === null,
+          ),
+        ),
+        permits: sorted(tables.permit.newest(), (p) =>
+          line(runOf(p.run), p.task_id, p.pool, p.slots),
+        ),
+        timers: sorted(tables.timer.newest(), (t) =>
+          line(runOf(t.run), t.task_id, t.map_index, t.kind, t.try_number),
+        ),
+        dags: sorted(tables.dag.newest(), (d) =>
+          line(d.dag_id, d.is_paused, d.plan_needed, d.next_logical_at, d.next_run_at),
+        ),
+        jobs: sorted(
+          tables.job.newest().filter((job) => job.key !== null),
+          (job) => {
+            const a = tables.attempt.at(job.attempt, Infinity);
+            return line(
+              a === undefined ? "" : `${runOf(a.run)} ${a.task_id} ${a.map_index}`,
+              job.priority,
+            );
+          },
+        ),
         changes: changes.toSorted(),
       }),
   };
 }
-const sorted = <R>(of: readonly R[], name: (row: R) => string): readonly string[] => of.map(name).toSorted();
+const sorted = <R>(of: readonly R[], name: (row: R) => string): readonly string[] =>
+  of.map(name).toSorted();
 
 // ---- deeds --------------------------------------------------------------------------------------------
 
@@ -376,23 +446,25 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       return made.kind === "created" ? made.state : made.kind;
     };
   },
-  "create one that is there": () => async ({ house, runs }) => {
-    const run = nth(await runs(), 0);
-    if (run === undefined) return undefined;
-    return createRun(house, tenant, {
-      dag_id: known.dag(run.dag_id),
-      run_id: known.run(run.run_id),
-      run_type: "manual",
-      logical_date: null,
-      interval_start: null,
-      interval_end: null,
-      run_after: "2026-01-01T00:00:00Z",
-      conf: {},
-      triggered_by: "test",
-      triggering_user: null,
-      note: null,
-    });
-  },
+  "create one that is there":
+    () =>
+    async ({ house, runs }) => {
+      const run = nth(await runs(), 0);
+      if (run === undefined) return undefined;
+      return createRun(house, tenant, {
+        dag_id: known.dag(run.dag_id),
+        run_id: known.run(run.run_id),
+        run_type: "manual",
+        logical_date: null,
+        interval_start: null,
+        interval_end: null,
+        run_after: "2026-01-01T00:00:00Z",
+        conf: {},
+        triggered_by: "test",
+        triggering_user: null,
+        note: null,
+      });
+    },
   claim: (dice) => {
     const [pick, w] = [dice.between(0, 9), dice.pick(workers)];
     return async ({ house, admitted }) => {
@@ -402,7 +474,15 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       if (claimed === undefined) return undefined;
       house.held.set(one.name, { ...claimed, worker: w });
       // What differs from database to database, or by the milliseconds between the two.
-      const apart = ["attempt", "run", "waited_ms", "at", "started_at", "uid", "first_reschedule_at"];
+      const apart = [
+        "attempt",
+        "run",
+        "waited_ms",
+        "at",
+        "started_at",
+        "uid",
+        "first_reschedule_at",
+      ];
       return Object.fromEntries(
         Object.entries(claimed).filter(([column]) => !apart.includes(column)),
       );
@@ -412,11 +492,17 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
     const pick = dice.between(0, 9);
     return async ({ house }) => {
       const one = nth([...house.held.values()], pick);
-      return one === undefined ? undefined : claimAttempt(house.store, tenant, one.attempt, workers[1], 15);
+      return one === undefined
+        ? undefined
+        : claimAttempt(house.store, tenant, one.attempt, workers[1], 15);
     };
   },
   finish: (dice) => {
-    const [pick, kind, wishes] = [dice.between(0, 9), dice.pick(["succeeded", "succeeded", "failed"] as const), dice.chance(0.5)];
+    const [pick, kind, wishes] = [
+      dice.between(0, 9),
+      dice.pick(["succeeded", "succeeded", "failed"] as const),
+      dice.chance(0.5),
+    ];
     return async ({ house }) => {
       const [name, claimed] = nth([...house.held], pick) ?? [];
       if (name === undefined || claimed === undefined) return undefined;
@@ -428,7 +514,14 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       if (answer.kind === "done" && answer.continued !== undefined) {
         const { continued } = answer;
         const next = `${claimed.at.dag_id} ${claimed.at.run_id} ${continued.task.task_id} ${continued.map_index}`;
-        house.held.set(next, { ...claimed, attempt: continued.attempt, fence: continued.fence, task_id: continued.task.task_id, map_index: continued.map_index, try_number: continued.try_number });
+        house.held.set(next, {
+          ...claimed,
+          attempt: continued.attempt,
+          fence: continued.fence,
+          task_id: continued.task.task_id,
+          map_index: continued.map_index,
+          try_number: continued.try_number,
+        });
       }
       return answer.kind === "done"
         ? { state: answer.state, continued: answer.continued?.task.task_id }
@@ -446,7 +539,17 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       const { task_id, map_index, try_number } = claimed;
       const answer = await house.door.advance(
         { tenant, run: claimed.run },
-        { ...knock, event: { kind: "attempt_rescheduled", task_id, map_index, try_number, at_ms: Date.now() + 3_600_000 }, ended: { ...knock.ended, outcome: "reschedule" } },
+        {
+          ...knock,
+          event: {
+            kind: "attempt_rescheduled",
+            task_id,
+            map_index,
+            try_number,
+            at_ms: Date.now() + 3_600_000,
+          },
+          ended: { ...knock.ended, outcome: "reschedule" },
+        },
       );
       return answer.kind;
     };
@@ -463,7 +566,11 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
     };
   },
   clear: (dice) => {
-    const [pick, only_failed, include_downstream] = [dice.between(0, 9), dice.chance(0.4), dice.chance(0.5)];
+    const [pick, only_failed, include_downstream] = [
+      dice.between(0, 9),
+      dice.chance(0.4),
+      dice.chance(0.5),
+    ];
     return async ({ house, runs }) => {
       const run = nth(await runs(), pick);
       if (run === undefined) return undefined;
@@ -487,11 +594,25 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
     };
   },
   mark: (dice) => {
-    const [pick, task, state] = [dice.between(0, 9), dice.between(0, 3), dice.pick(["success", "failed", "skipped"] as const)];
+    const [pick, task, state] = [
+      dice.between(0, 9),
+      dice.between(0, 3),
+      dice.pick(["success", "failed", "skipped"] as const),
+    ];
     return async ({ house, runs }) => {
       const run = nth(await runs(), pick);
       if (run === undefined) return undefined;
-      return house.deeds.markInstances(tenant, { ...nothingMore, include_downstream: false, dag_id: run.dag_id, run_id: run.run_id, task_id: `t${task}`, map_index: undefined, state, dry_run: false, user: "ada" });
+      return house.deeds.markInstances(tenant, {
+        ...nothingMore,
+        include_downstream: false,
+        dag_id: run.dag_id,
+        run_id: run.run_id,
+        task_id: `t${task}`,
+        map_index: undefined,
+        state,
+        dry_run: false,
+        user: "ada",
+      });
     };
   },
   "mark the run": (dice) => {
@@ -499,7 +620,12 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
     return async ({ house, runs }) => {
       const run = nth(await runs(), pick);
       if (run === undefined) return undefined;
-      return house.deeds.markRun(tenant, { dag_id: run.dag_id, run_id: run.run_id, state, user: "ada" });
+      return house.deeds.markRun(tenant, {
+        dag_id: run.dag_id,
+        run_id: run.run_id,
+        state,
+        user: "ada",
+      });
     };
   },
   stop: (dice) => {
@@ -514,48 +640,84 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
     const is_paused = dice.chance(0.3);
     return ({ house }) => house.deeds.pauseDag(tenant, { dag_id: "dag0", is_paused, user: "ada" });
   },
-  "fire timers": () => async ({ house, timersAreDue }) => {
-    await timersAreDue();
-    const due = await house.store.system((tx) => dueTimers(tx, 1000));
-    const fired: string[] = [];
-    for (const run of [...new Set(due.map((timer) => timer.run))])
-      await house.door.advance(
-        { tenant, run },
-        {
-          kind: "deed",
-          why: "due",
-          async plan({ tx }) {
-            const taken = await rows.takeTimers(tx, tenant, run, due.filter((timer) => timer.run === run));
-            fired.push(...taken.map(({ task_id, map_index, kind, try_number }) => line(task_id, map_index, kind, try_number)));
-            return taken.map(
-              (timer): RunEvent =>
-                timer.kind === "run_timeout"
-                  ? { kind: "run_timed_out" }
-                  : timer.kind === "past"
-                    ? { kind: "past_changed", task_ids: [timer.task_id] }
-                    : { kind: "timer_fired", task_id: timer.task_id, map_index: timer.map_index, try_number: timer.try_number, timer: timer.kind as "retry" },
-            );
+  "fire timers":
+    () =>
+    async ({ house, timersAreDue }) => {
+      await timersAreDue();
+      const due = await house.store.system((tx) => dueTimers(tx, 1000));
+      const fired: string[] = [];
+      for (const run of [...new Set(due.map((timer) => timer.run))])
+        await house.door.advance(
+          { tenant, run },
+          {
+            kind: "deed",
+            why: "due",
+            async plan({ tx }) {
+              const taken = await rows.takeTimers(
+                tx,
+                tenant,
+                run,
+                due.filter((timer) => timer.run === run),
+              );
+              fired.push(
+                ...taken.map(({ task_id, map_index, kind, try_number }) =>
+                  line(task_id, map_index, kind, try_number),
+                ),
+              );
+              return taken.map(
+                (timer): RunEvent =>
+                  timer.kind === "run_timeout"
+                    ? { kind: "run_timed_out" }
+                    : timer.kind === "past"
+                      ? { kind: "past_changed", task_ids: [timer.task_id] }
+                      : {
+                          kind: "timer_fired",
+                          task_id: timer.task_id,
+                          map_index: timer.map_index,
+                          try_number: timer.try_number,
+                          timer: timer.kind as "retry",
+                        },
+              );
+            },
           },
+        );
+      return fired.toSorted();
+    },
+  schedule:
+    () =>
+    async ({ house }) => {
+      const log = {
+        error: (_: object, message: string) => {
+          throw new Error(message);
         },
-      );
-    return fired.toSorted();
-  },
-  schedule: () => async ({ house }) => {
-    const log = { error: (_: object, message: string) => { throw new Error(message); } } as unknown as Parameters<typeof planSchedules>[0]["log"];
-    await planSchedules({ ...house, log });
-    const due = await createDueRuns({ ...house, log });
-    return [due, await planFreed(house), (await dagsWithPlaces(house)).map((dag) => dag.dag_id).toSorted()];
-  },
-  "start queued runs": () => async ({ house }) => [
-    await startQueuedRuns(house, tenant, known.dag("dag0")),
-    await startQueuedRuns(house, tenant, known.dag("dag1")),
-  ],
-  "leases run out": () => async ({ house, leasesAreOver }) => {
-    await leasesAreOver();
-    const { again, forTheDoor } = await house.store.system((tx) => readmitLost(tx, undefined));
-    house.held.clear();
-    return [again, forTheDoor.map(({ task_id, map_index, crashes, state }) => line(task_id, map_index, crashes, state)).toSorted()];
-  },
+      } as unknown as Parameters<typeof planSchedules>[0]["log"];
+      await planSchedules({ ...house, log });
+      const due = await createDueRuns({ ...house, log });
+      return [
+        due,
+        await planFreed(house),
+        (await dagsWithPlaces(house)).map((dag) => dag.dag_id).toSorted(),
+      ];
+    },
+  "start queued runs":
+    () =>
+    async ({ house }) => [
+      await startQueuedRuns(house, tenant, known.dag("dag0")),
+      await startQueuedRuns(house, tenant, known.dag("dag1")),
+    ],
+  "leases run out":
+    () =>
+    async ({ house, leasesAreOver }) => {
+      await leasesAreOver();
+      const { again, forTheDoor } = await house.store.system((tx) => readmitLost(tx, undefined));
+      house.held.clear();
+      return [
+        again,
+        forTheDoor
+          .map(({ task_id, map_index, crashes, state }) => line(task_id, map_index, crashes, state))
+          .toSorted(),
+      ];
+    },
   "a worker dies": (dice) => {
     const w = dice.pick(workers);
     return async ({ house }) => {
@@ -581,29 +743,47 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       return [isKnown, [...held.values()].map(String).toSorted()];
     };
   },
-  "the sweep": () => async ({ house, allIsOld }) => {
-    await allIsOld();
-    return [
-      await house.store.system((tx) => releaseStrays(tx, 10)),
-      await house.store.system((tx) => ringForgotten(tx, 30)),
-      (await house.store.system((tx) => waitingTenants(tx, 5))).map((row) => row.tenant),
-      (await house.store.tx(tenant, (tx) => rows.admit(tx, tenant))).map((row) => row.admitted),
-    ];
-  },
+  "the sweep":
+    () =>
+    async ({ house, allIsOld }) => {
+      await allIsOld();
+      return [
+        await house.store.system((tx) => releaseStrays(tx, 10)),
+        await house.store.system((tx) => ringForgotten(tx, 30)),
+        (await house.store.system((tx) => waitingTenants(tx, 5))).map((row) => row.tenant),
+        (await house.store.tx(tenant, (tx) => rows.admit(tx, tenant))).map((row) => row.admitted),
+      ];
+    },
   "a worker comes": (dice) => {
     const id = `00000000-0000-4000-b000-${String(dice.between(1, 999_999_999)).padStart(12, "0")}`;
     return async ({ house }) => {
       const key = await house.store.system(reserveLockKey);
       await house.store.system((tx) =>
-        registerWorker(tx, { worker: id, home: "/home", host: "host", pid: 1, queues: ["default"], slots: 1 }, key),
+        registerWorker(
+          tx,
+          { worker: id, home: "/home", host: "host", pid: 1, queues: ["default"], slots: 1 },
+          key,
+        ),
       );
       const others = await house.store.system((tx) => otherWorkers(tx, [...workers]));
-      return others.filter((one) => one.worker === id).map((one) => [one.free, one.lease_only, one.home]);
+      return others
+        .filter((one) => one.worker === id)
+        .map((one) => [one.free, one.lease_only, one.home]);
     };
   },
 };
 const deedNames = Object.keys(kinds);
-const often = ["create", "claim", "claim", "claim", "finish", "finish", "finish", "finish", "fire timers"];
+const often = [
+  "create",
+  "claim",
+  "claim",
+  "claim",
+  "finish",
+  "finish",
+  "finish",
+  "finish",
+  "fire timers",
+];
 
 function drawDeed(dice: Dice): Deed {
   const name = dice.chance(0.6)
@@ -613,10 +793,3 @@ function drawDeed(dice: Dice): Deed {
   if (draw === undefined) throw new Error(name);
   return { name, do: draw(dice) };
 }
-
-// Kept from being forgotten: what a run of these is made of must compile.
-test("the drawn DAGs are DAGs", () => {
-  for (let seed = 1; seed <= scripts; seed += 1)
-    for (const { spec } of specsOf(seed).dags) expect(compileDag(spec).order.length).toBe(spec.tasks.length);
-  expect(dagKey("a", "b")).not.toBe(instanceKey({ run: "a", task_id: "b", map_index: 0 }));
-});

@@ -4,7 +4,7 @@
  */
 import type postgres from "postgres";
 import type { Dial } from "../../platform/store/open.ts";
-import { recognize, type Known } from "./database/recognize.ts";
+import { type Known, recognize } from "./database/recognize.ts";
 import { type Handler, type Server, type Session, SqlError } from "./database/server.ts";
 import type { Process } from "./world.ts";
 
@@ -119,7 +119,11 @@ class Connection {
   }
 
   /** The driver keeps one connection for LISTEN and opens another when it is lost; what rings meanwhile is not heard. */
-  #listen(channel: string, onNotify: (payload: string) => void, onListen?: () => void): Promise<void> {
+  #listen(
+    channel: string,
+    onNotify: (payload: string) => void,
+    onListen?: () => void,
+  ): Promise<void> {
     return new Promise((resolve) => {
       const { world } = this.#server;
       const again = (): void => {
@@ -152,7 +156,11 @@ class Query implements PromiseLike<Rows> {
   #known: Known | undefined;
   #sent: Promise<Rows> | undefined;
 
-  constructor(connection: Connection, strings: TemplateStringsArray, parameters: readonly unknown[]) {
+  constructor(
+    connection: Connection,
+    strings: TemplateStringsArray,
+    parameters: readonly unknown[],
+  ) {
     this.#connection = connection;
     this.#strings = strings;
     this.#parameters = parameters;

@@ -84,7 +84,11 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       leaseSeconds,
     });
     scheduler = mine;
-    await store.listen("airlock_wake", () => mine.wake(), () => mine.wake());
+    await store.listen(
+      "airlock_wake",
+      () => mine.wake(),
+      () => mine.wake(),
+    );
     await store.listen(
       "airlock_queued",
       (payload) => {
@@ -141,5 +145,10 @@ const quietLog = (say: HouseOptions["say"]): Logger => {
     (level: string) =>
     (fields: { readonly err?: unknown }, message: string): void =>
       say(level, message, fields.err);
-  return { debug: () => undefined, info: () => undefined, warn: at("warn"), error: at("error") } as unknown as Logger;
+  return {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: at("warn"),
+    error: at("error"),
+  } as unknown as Logger;
 };

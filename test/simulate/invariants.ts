@@ -3,12 +3,21 @@
  * statements said of themselves, and by which process a worker's id belongs to: nothing of the house's own code but
  * the recount, which is the engine's definition of its counters.
  */
-import { compileDag, type CompiledDag } from "../../platform/engine/compile-dag.ts";
+import { type CompiledDag, compileDag } from "../../platform/engine/compile-dag.ts";
 import { recount } from "../../platform/engine/recount.ts";
 import type { InstanceRow } from "../../platform/model/run.ts";
 import { isFinished } from "../../platform/model/states.ts";
 import type { Commit, Server } from "./database/server.ts";
-import { type Attempt, dagKey, type Instance, instanceKey, type Job, type Permit, type Run, type Worker } from "./database/tables.ts";
+import {
+  type Attempt,
+  dagKey,
+  type Instance,
+  instanceKey,
+  type Job,
+  type Permit,
+  type Run,
+  type Worker,
+} from "./database/tables.ts";
 import type { Process } from "./world.ts";
 
 export class Violation extends Error {
@@ -26,7 +35,15 @@ const runSteps: Readonly<Record<string, readonly string[]>> = {
   success: ["queued", "failed"],
   failed: ["queued", "success"],
 };
-const attemptSteps = new Set(["- admitted", "- running", "admitted running", "admitted ended", "running ended", "running admitted", "ended admitted"]);
+const attemptSteps = new Set([
+  "- admitted",
+  "- running",
+  "admitted running",
+  "admitted ended",
+  "running ended",
+  "running admitted",
+  "ended admitted",
+]);
 
 const ended: readonly string[] = ["success", "failed", "skipped", "upstream_failed", "removed"];
 const steps: Readonly<Record<string, readonly string[]>> = {
@@ -34,7 +51,17 @@ const steps: Readonly<Record<string, readonly string[]>> = {
   // Cleared, and ready at once.
   scheduled: ["none", "scheduled", "queued", ...ended],
   queued: ["running", "none", "scheduled", ...ended],
-  running: ["queued", "restarting", "up_for_retry", "up_for_reschedule", "deferred", ...ended],
+  // With a clear and the answer to it in one batch it begins anew at once.
+  running: [
+    "none",
+    "scheduled",
+    "queued",
+    "restarting",
+    "up_for_retry",
+    "up_for_reschedule",
+    "deferred",
+    ...ended,
+  ],
   restarting: ["none", "scheduled", ...ended],
   up_for_retry: ["none", "scheduled", ...ended],
   up_for_reschedule: ["none", "scheduled", ...ended],
@@ -122,8 +149,15 @@ export class Invariants {
     const all = runs.newest(key);
     if (before === undefined)
       for (const other of all)
-        if (other.run !== after.run && (other.run_id === after.run_id || (after.logical_date !== null && other.logical_date === after.logical_date)))
-          throw new Violation("one run per logical date", `${key}: ${other.run_id} and ${after.run_id}`);
+        if (
+          other.run !== after.run &&
+          (other.run_id === after.run_id ||
+            (after.logical_date !== null && other.logical_date === after.logical_date))
+        )
+          throw new Violation(
+            "one run per logical date",
+            `${key}: ${other.run_id} and ${after.run_id}`,
+          );
     if (after.state === "running" && before?.state !== "running") {
       const max = dag.at(key, Number.POSITIVE_INFINITY)?.max_active_runs ?? 0;
       const running = all.filter((run) => run.state === "running").length;
@@ -154,16 +188,29 @@ export class Invariants {
     const step = `${before?.state ?? "-"} ${after.state}`;
     if (before?.state !== after.state && !attemptSteps.has(step))
       throw new Violation("legal steps of attempts", `${after.attempt}: ${step}`);
-    if (step === "ended admitted" && before?.outcome !== "reschedule" && before?.outcome !== "deferred")
-      throw new Violation("legal steps of attempts", `${after.attempt}: ended as ${String(before?.outcome)}, admitted again`);
+    if (
+      step === "ended admitted" &&
+      before?.outcome !== "reschedule" &&
+      before?.outcome !== "deferred"
+    )
+      throw new Violation(
+        "legal steps of attempts",
+        `${after.attempt}: ended as ${String(before?.outcome)}, admitted again`,
+      );
     const fence = this.#fences.get(after.attempt) ?? 0;
     if (after.fence < fence) throw new Violation("the fence never falls", after.attempt);
     this.#fences.set(after.attempt, after.fence);
-    if (after.state === "running" && (before?.state !== "running" || before.worker !== after.worker)) {
+    if (
+      after.state === "running" &&
+      (before?.state !== "running" || before.worker !== after.worker)
+    ) {
       const claim = `${after.attempt} ${after.fence}`;
       const earlier = this.#claims.get(claim);
       if (earlier !== undefined)
-        throw new Violation("every claim has a fence of its own", `${claim}: ${earlier}, then ${String(after.worker)}`);
+        throw new Violation(
+          "every claim has a fence of its own",
+          `${claim}: ${earlier}, then ${String(after.worker)}`,
+        );
       this.#claims.set(claim, after.worker ?? "");
       // A doorbell brought it: another chain begins.
       if (before !== undefined) this.#firstOf.delete(after.attempt);
@@ -171,19 +218,35 @@ export class Invariants {
     if (step === "running admitted" && this.isCalm)
       throw new Violation("in calm weather nobody loses an attempt", after.attempt);
     if (step === "running admitted" && after.fence <= (before?.fence ?? 0))
-      throw new Violation("whoever lost an attempt is fenced out", `${after.attempt} went on under fence ${after.fence}`);
+      throw new Violation(
+        "whoever lost an attempt is fenced out",
+        `${after.attempt} went on under fence ${after.fence}`,
+      );
     if (step === "running ended" && after.outcome === "stopped" && before !== undefined) {
-      const byHolder = commit.transaction.told.some((one) => one.kind === "ended" && one.attempt === after.attempt);
+      const byHolder = commit.transaction.told.some(
+        (one) => one.kind === "ended" && one.attempt === after.attempt,
+      );
       if (!byHolder && after.fence <= before.fence)
-        throw new Violation("whoever lost an attempt is fenced out", `${after.attempt} was stopped under fence ${after.fence}`);
+        throw new Violation(
+          "whoever lost an attempt is fenced out",
+          `${after.attempt} was stopped under fence ${after.fence}`,
+        );
     }
     if (step === "running ended" && before !== undefined) {
-      const told = commit.transaction.told.find((one) => one.kind === "ended" && one.attempt === after.attempt);
+      const told = commit.transaction.told.find(
+        (one) => one.kind === "ended" && one.attempt === after.attempt,
+      );
       if (told?.kind !== "ended") return;
       if (told.fence !== before.fence || told.worker !== before.worker)
-        throw new Violation("a late answer changes nothing", `${after.attempt}: fence ${told.fence} of ${told.worker}, held under ${before.fence} by ${String(before.worker)}`);
+        throw new Violation(
+          "a late answer changes nothing",
+          `${after.attempt}: fence ${told.fence} of ${told.worker}, held under ${before.fence} by ${String(before.worker)}`,
+        );
       if (this.#processOf.get(told.worker) !== commit.transaction.session.process)
-        throw new Violation("a late answer changes nothing", `${after.attempt} was ended by another process than its holder's`);
+        throw new Violation(
+          "a late answer changes nothing",
+          `${after.attempt} was ended by another process than its holder's`,
+        );
     }
   }
 
@@ -195,7 +258,10 @@ export class Invariants {
     const instances = tables.instance.newest(key);
     const attempts = tables.attempt.newest(key).filter((row) => row.state !== "ended");
     const permits = new Map(
-      tables.permit.newest(run.tenant).filter((row) => row.run === key).map((row) => [row.attempt, row]),
+      tables.permit
+        .newest(run.tenant)
+        .filter((row) => row.run === key)
+        .map((row) => [row.attempt, row]),
     );
     const openOf = new Map<string, Attempt>();
     for (const row of attempts) {
@@ -207,7 +273,10 @@ export class Invariants {
         throw new Violation("a permit per open attempt, and no other", `${name} runs without`);
     }
     if (permits.size > attempts.length)
-      throw new Violation("a permit per open attempt, and no other", `run ${run.run_id} holds ${permits.size} for ${attempts.length}`);
+      throw new Violation(
+        "a permit per open attempt, and no other",
+        `run ${run.run_id} holds ${permits.size} for ${attempts.length}`,
+      );
     for (const i of instances) {
       const attempt = openOf.get(instanceKey(i));
       const state = attempt?.state ?? "none";
@@ -217,7 +286,10 @@ export class Invariants {
           : state === "running"
         : attempt === undefined;
       if (!agrees)
-        throw new Violation("an instance and its attempt say the same", `${instanceKey(i)} is ${i.state ?? "none"}, its attempt ${state}`);
+        throw new Violation(
+          "an instance and its attempt say the same",
+          `${instanceKey(i)} is ${i.state ?? "none"}, its attempt ${state}`,
+        );
     }
     if (run.has_instances) this.#counters(run, instances);
     const isEnded = run.state === "success" || run.state === "failed";
@@ -235,7 +307,10 @@ export class Invariants {
             : // A run may have ended while the one before it told it to look: due at once, and void.
               timer.kind === "past" || !isEnded;
       if (!isDue)
-        throw new Violation("a timer is gone when nobody waits for it", `${timer.kind} of ${instanceKey(timer)}, which is ${i?.state ?? "none"}; its run is ${run.state}`);
+        throw new Violation(
+          "a timer is gone when nobody waits for it",
+          `${timer.kind} of ${instanceKey(timer)}, which is ${i?.state ?? "none"}; its run is ${run.state}`,
+        );
     }
   }
 
@@ -243,9 +318,15 @@ export class Invariants {
     const found = recount(this.#dagOf(run), instances as unknown as readonly InstanceRow[]);
     const where = `run ${run.run_id}`;
     if (run.unfinished !== found.unfinished)
-      throw new Violation("counters are a recount", `${where}: unfinished ${run.unfinished}, counted ${found.unfinished}`);
+      throw new Violation(
+        "counters are a recount",
+        `${where}: unfinished ${run.unfinished}, counted ${found.unfinished}`,
+      );
     if (run.failed_leaves !== found.failedLeaves)
-      throw new Violation("counters are a recount", `${where}: failed leaves ${run.failed_leaves}, counted ${found.failedLeaves}`);
+      throw new Violation(
+        "counters are a recount",
+        `${where}: failed leaves ${run.failed_leaves}, counted ${found.failedLeaves}`,
+      );
     for (const row of this.#server().tables.counter.newest(run.run)) {
       const { tenant: _t, run: _r, task_id, scope, ...counts } = row;
       const scopes = found.counters.get(task_id);
@@ -253,12 +334,18 @@ export class Invariants {
       scopes?.delete(scope);
       for (const [name, n] of Object.entries(counts))
         if (n !== (counted?.[name as "total"] ?? 0))
-          throw new Violation("counters are a recount", `${where}: ${task_id} ${scope} ${name} is ${n}, counted ${counted?.[name as "total"] ?? 0}`);
+          throw new Violation(
+            "counters are a recount",
+            `${where}: ${task_id} ${scope} ${name} is ${n}, counted ${counted?.[name as "total"] ?? 0}`,
+          );
     }
     for (const [task, scopes] of found.counters)
       for (const [scope, counts] of scopes)
         if (counts.total > 0)
-          throw new Violation("counters are a recount", `${where}: ${task} ${scope} is not counted`);
+          throw new Violation(
+            "counters are a recount",
+            `${where}: ${task} ${scope} is not counted`,
+          );
   }
 
   #dagOf(run: Run): CompiledDag {
@@ -282,7 +369,12 @@ export class Invariants {
       const used = new Map<string, number>();
       for (const permit of permits) add(used, permit.pool, permit.slots);
       for (const [pool, slots] of used)
-        this.#limit("pool", pool, slots, tables.pool.at(`${tenant.tenant}/${pool}`, Infinity)?.slots ?? 0);
+        this.#limit(
+          "pool",
+          pool,
+          slots,
+          tables.pool.at(`${tenant.tenant}/${pool}`, Infinity)?.slots ?? 0,
+        );
       const active = new Map<string, number>();
       const tasks = new Map<string, number>();
       const limits = new Map<string, number>();
@@ -291,9 +383,7 @@ export class Invariants {
         const of = dag?.level === "3" ? `run ${permit.run}` : `dag ${permit.dag_id}`;
         add(active, of, 1);
         limits.set(of, dag?.max_active_tasks ?? 0);
-        const i = tables.instance
-          .newest(permit.run)
-          .find((row) => row.task_id === permit.task_id);
+        const i = tables.instance.newest(permit.run).find((row) => row.task_id === permit.task_id);
         const task = `${permit.dag_id} ${permit.task_id}`;
         const ofRun = `${permit.run} ${permit.task_id}`;
         add(tasks, task, 1);
@@ -301,7 +391,8 @@ export class Invariants {
         if (i?.max_per_dag != null) limits.set(task, i.max_per_dag);
         if (i?.max_per_run != null) limits.set(ofRun, i.max_per_run);
       }
-      for (const [name, n] of active) this.#limit("max_active_tasks", name, n, limits.get(name) ?? 0);
+      for (const [name, n] of active)
+        this.#limit("max_active_tasks", name, n, limits.get(name) ?? 0);
       for (const [name, n] of tasks)
         this.#limit("max_active_tis", name, n, limits.get(name) ?? Infinity);
     }
@@ -318,7 +409,10 @@ export class Invariants {
       const name = change.task_id === "" ? `run ${change.run}` : instanceKey(change);
       const before = this.#lastChange.get(name) ?? null;
       if (before !== change.from)
-        throw new Violation("each change follows the one before", `${name}: from ${change.from ?? "none"}, was ${before ?? "none"}`);
+        throw new Violation(
+          "each change follows the one before",
+          `${name}: from ${change.from ?? "none"}, was ${before ?? "none"}`,
+        );
       const [from, to] = [change.from ?? "none", change.to ?? "none"];
       const known = change.task_id === "" ? runSteps : steps;
       if (known[from]?.includes(to) !== true)
@@ -331,7 +425,10 @@ export class Invariants {
         const told = this.#lastChange.get(instanceKey(i)) ?? null;
         // A placeholder that became index 0 goes on under that name.
         if (told !== i.state && !(told === null && i.map_index === 0))
-          throw new Violation("each change is told", `${instanceKey(i)} is ${i.state ?? "none"}, told ${told ?? "none"}`);
+          throw new Violation(
+            "each change is told",
+            `${instanceKey(i)} is ${i.state ?? "none"}, told ${told ?? "none"}`,
+          );
       }
   }
 
@@ -360,7 +457,11 @@ export class Invariants {
       if (facts === undefined || i === undefined) return broken("without having looked");
       if (facts.dag_paused) broken("its DAG is paused");
       if (!facts.tenant_active) broken("its tenant is suspended");
-      if (facts.in_flight > facts.max_running || facts.dag_open < 0 || (facts.pool_open !== null && facts.pool_open < 0))
+      if (
+        facts.in_flight > facts.max_running ||
+        facts.dag_open < 0 ||
+        (facts.pool_open !== null && facts.pool_open < 0)
+      )
         broken("a limit is over-committed");
       const ahead = facts.first_waiting;
       if (ahead !== null) {
@@ -396,7 +497,10 @@ export class Invariants {
         : chosen.length === byRule.length && chosen.every((id, i) => id === byRule[i]);
       // Where somebody held a row, one further down the order may have got its place.
       if (!isRight && !missed)
-        throw new Violation("admission is the engine's rule", `admitted ${chosen.join(", ")}, by the rule ${byRule.join(", ")}`);
+        throw new Violation(
+          "admission is the engine's rule",
+          `admitted ${chosen.join(", ")}, by the rule ${byRule.join(", ")}`,
+        );
     }
   }
 
@@ -406,7 +510,8 @@ export class Invariants {
     for (const job of tables.job.newest() as Job[])
       if (job.key !== null && tables.attempt.at(job.attempt, Infinity)?.state === "admitted")
         throw new Violation("everything ends", `job ${job.id} was never answered`);
-    for (const permit of tables.permit.newest()) throw new Violation("a permit per open attempt, and no other", `${permit.attempt} is left`);
+    for (const permit of tables.permit.newest())
+      throw new Violation("a permit per open attempt, and no other", `${permit.attempt} is left`);
     this.#schedules(isHeld);
   }
 
@@ -415,7 +520,12 @@ export class Invariants {
     const { tables } = this.#server();
     for (const dag of tables.dag.newest()) {
       const spec = tables.version.at(`${dag.tenant}/${dag.dag_id}/1`, Infinity)?.spec;
-      if (spec?.timetable.kind !== "delta" || spec.start_date === undefined || spec.end_date === undefined) continue;
+      if (
+        spec?.timetable.kind !== "delta" ||
+        spec.start_date === undefined ||
+        spec.end_date === undefined
+      )
+        continue;
       const runs = tables.run.newest(dagKey(dag.tenant, dag.dag_id));
       if (runs.some(isHeld)) continue;
       const dates = runs
@@ -427,11 +537,17 @@ export class Invariants {
       const name = `${dag.tenant}/${dag.dag_id}`;
       for (const date of dates)
         if (date < first || date > last || (date - first) % stepMs !== 0)
-          throw new Violation("one run per interval", `${name}: a run of ${new Date(date).toISOString()}`);
+          throw new Violation(
+            "one run per interval",
+            `${name}: a run of ${new Date(date).toISOString()}`,
+          );
       if (spec.catchup)
         for (let date = first; date <= last; date += stepMs)
           if (!dates.includes(date))
-            throw new Violation("one run per interval", `${name}: none of ${new Date(date).toISOString()}`);
+            throw new Violation(
+              "one run per interval",
+              `${name}: none of ${new Date(date).toISOString()}`,
+            );
     }
   }
 }

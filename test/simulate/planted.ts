@@ -39,7 +39,9 @@ const withoutExpecting: Change = (handler) =>
     return yield* handler(s, p);
   };
 
-const lie = (change: Partial<Facts> | ((facts: Facts) => Partial<Facts>)): Readonly<Record<string, Change>> => ({
+const lie = (
+  change: Partial<Facts> | ((facts: Facts) => Partial<Facts>),
+): Readonly<Record<string, Change>> => ({
   "continuation facts": instead(
     continuationFacts((facts) => ({
       ...facts,
@@ -120,7 +122,10 @@ export const bugs: readonly Bug[] = [
   // ---- going on (engine-rules §2) ---------------------------------------------------------------------
   bug("nobody goes on in a paused DAG", lie({ dag_paused: false })),
   bug("nobody goes on for a suspended tenant", lie({ tenant_active: true })),
-  bug("nobody goes on where a limit is over-committed", lie(({ max_running }) => ({ in_flight: Math.min(max_running, 1), dag_open: 1, pool_open: 1 }))),
+  bug(
+    "nobody goes on where a limit is over-committed",
+    lie(({ max_running }) => ({ in_flight: Math.min(max_running, 1), dag_open: 1, pool_open: 1 })),
+  ),
   bug("nobody goes on before one who comes first", lie({ first_waiting: null })),
   bug("nobody goes on in another tenant's turn", lie({ others_least: null })),
   bug("nobody goes on for ever while its own tenant's wait", lie({ own_admitted: 0 })),
@@ -130,7 +135,9 @@ export const bugs: readonly Bug[] = [
     "lost by worker": instead(lockLost("worker", (_row, hasJob) => hasJob)),
     "lost by lease": instead(lockLost("lease", (_row, hasJob) => hasJob)),
   }),
-  bug("whoever lost an attempt is fenced out", { readmit: instead(readmit({ fence: false, ring: true })) }),
+  bug("whoever lost an attempt is fenced out", {
+    readmit: instead(readmit({ fence: false, ring: true })),
+  }),
   bug("a claim raises the fence", {
     claim: (handler) =>
       function* (s, p) {
@@ -181,7 +188,10 @@ export const bugs: readonly Bug[] = [
     "write run": (handler) =>
       function* (s, p) {
         const before = s.get(s.tables.run, text(p[14]));
-        return yield* handler(s, p.with(2, before?.has_instances === true ? before.unfinished : p[2]));
+        return yield* handler(
+          s,
+          p.with(2, before?.has_instances === true ? before.unfinished : p[2]),
+        );
       },
   }),
   bug("whoever takes a timer deletes it", {
@@ -219,7 +229,9 @@ export const bugs: readonly Bug[] = [
   // ---- what was lost on its way -----------------------------------------------------------------------
   bug("a doorbell that was lost rings again", { "ring forgotten": nothing([{ rung: 0 }]) }),
   bug("what nobody admitted is admitted by the sweep", { "waiting tenants": nothing() }),
-  bug("a queued run that nobody started is started by the sweep", { "DAGs with places": nothing() }),
+  bug("a queued run that nobody started is started by the sweep", {
+    "DAGs with places": nothing(),
+  }),
   bug("what a dead pool had locked is released", {
     "release pool": nothing([{}]),
     "release strays": nothing([{ n: 0 }]),

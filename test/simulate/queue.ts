@@ -51,7 +51,9 @@ export const openQueue =
           while (!over && !stopped) {
             let job: Fetched | undefined;
             try {
-              const rows = await line<Fetched[]>`graphile: get_job ${poolId} ${options.queues as string[]}`;
+              const rows = await line<
+                Fetched[]
+              >`graphile: get_job ${poolId} ${options.queues as string[]}`;
               job = rows[0];
             } catch {
               void line.end();

@@ -122,9 +122,11 @@ class Stage {
         const isKilled = this.#dice.chance(kills);
         if (!isKilled && !this.#dice.chance(cuts)) return undefined;
         const member = this.#members.find(({ process }) => process === session.process);
-        if (isKilled && member !== undefined) this.world.after(0, undefined, () => {
-          if (member.process === session.process) this.#kill(member, this.#dice.between(0, 3_000));
-        });
+        if (isKilled && member !== undefined)
+          this.world.after(0, undefined, () => {
+            if (member.process === session.process)
+              this.#kill(member, this.#dice.between(0, 3_000));
+          });
         const fate = this.#dice.chance(0.5) ? "before" : "after";
         this.#say(`${member?.name ?? ""} is ${isKilled ? "killed" : "cut"} ${fate} a COMMIT`);
         return fate;
@@ -137,7 +139,12 @@ class Stage {
     ]);
     for (const [n, roles] of shape.entries()) {
       const name = `${roles.join("+")}-${n}`;
-      const member: Member = { roles, name, process: new Process(name, `/home/${n}`), house: undefined };
+      const member: Member = {
+        roles,
+        name,
+        process: new Process(name, `/home/${n}`),
+        house: undefined,
+      };
       this.#members.push(member);
       this.#open(member);
     }
@@ -167,7 +174,11 @@ class Stage {
     });
     if (this.#surprise !== undefined) throw this.#surprise;
     const stuck = this.#unfinished();
-    if (stuck.length > 0) throw new Violation("everything ends", `still there ${calmMs / 1000} s after the storm: ${stuck.slice(0, 4).join("; ")}`);
+    if (stuck.length > 0)
+      throw new Violation(
+        "everything ends",
+        `still there ${calmMs / 1000} s after the storm: ${stuck.slice(0, 4).join("; ")}`,
+      );
     this.#invariants.atRest(this.#isHeldByPast);
   }
 
@@ -175,10 +186,21 @@ class Stage {
     this.#options.onLine?.(`${this.world.nowMs.toFixed(3).padStart(11)}  ${line}`);
   }
 
-  #tellChanges(changes: readonly { run: string; task_id: string; map_index: number; from: string | null; to: string | null }[], by: Session): void {
+  #tellChanges(
+    changes: readonly {
+      run: string;
+      task_id: string;
+      map_index: number;
+      from: string | null;
+      to: string | null;
+    }[],
+    by: Session,
+  ): void {
     if (this.#options.onLine === undefined) return;
     for (const c of changes)
-      this.#say(`  run ${c.run} ${c.task_id}${c.map_index < 0 ? "" : `[${c.map_index}]`} ${c.from ?? "none"} → ${c.to ?? "none"} (${by.process?.name ?? "nobody"})`);
+      this.#say(
+        `  run ${c.run} ${c.task_id}${c.map_index < 0 ? "" : `[${c.map_index}]`} ${c.from ?? "none"} → ${c.to ?? "none"} (${by.process?.name ?? "nobody"})`,
+      );
   }
 
   // ---- processes --------------------------------------------------------------------------------------
@@ -191,15 +213,25 @@ class Stage {
         dial,
         roles: member.roles,
         home: process.home,
-        guests: openBodies(openDice(this.#seed, `bodies ${process.name}`), this.#workload.habits, (dagId, taskId) => {
-          const of = this.#workload.dags.find(({ spec }) => spec.dag_id === dagId);
-          return this.#specs.get(`${of?.tenant ?? ""}/${dagId}/${taskId}`);
-        }, (attempt, isEnd) => {
-          const { bodies } = this.#invariants;
-          const { nowMs } = this.world;
-          // A second body of the same attempt (a reschedule, a lost worker's) begins its own chain.
-          bodies.set(attempt, isEnd ? { from: bodies.get(attempt)?.from ?? nowMs, to: nowMs } : { from: nowMs, to: undefined });
-        }),
+        guests: openBodies(
+          openDice(this.#seed, `bodies ${process.name}`),
+          this.#workload.habits,
+          (dagId, taskId) => {
+            const of = this.#workload.dags.find(({ spec }) => spec.dag_id === dagId);
+            return this.#specs.get(`${of?.tenant ?? ""}/${dagId}/${taskId}`);
+          },
+          (attempt, isEnd) => {
+            const { bodies } = this.#invariants;
+            const { nowMs } = this.world;
+            // A second body of the same attempt (a reschedule, a lost worker's) begins its own chain.
+            bodies.set(
+              attempt,
+              isEnd
+                ? { from: bodies.get(attempt)?.from ?? nowMs, to: nowMs }
+                : { from: nowMs, to: undefined },
+            );
+          },
+        ),
         leaseSeconds,
         slots: this.#slots,
         say: (level, message, error) => this.#hear(process, level, message, error),
@@ -220,9 +252,14 @@ class Stage {
 
   #hear(process: Process, level: string, message: string, error: unknown): void {
     const code = codeOf(error);
-    this.#say(`  ${process.name} ${level}: ${message} ${code} ${code === "" && error instanceof Error ? (error.stack ?? "") : ""}`);
+    this.#say(
+      `  ${process.name} ${level}: ${message} ${code} ${code === "" && error instanceof Error ? (error.stack ?? "") : ""}`,
+    );
     if (code === "" && error !== undefined)
-      this.#surprise ??= new Violation("no error but the database's", `${process.name}: ${message}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`);
+      this.#surprise ??= new Violation(
+        "no error but the database's",
+        `${process.name}: ${message}: ${error instanceof Error ? (error.stack ?? error.message) : JSON.stringify(error)}`,
+      );
   }
 
   #replace(member: Member, backMs: number): void {
@@ -316,7 +353,8 @@ class Stage {
         return;
       }
       case "cut_all":
-        for (const session of this.#sessionsOf(this.#member(deed.process).process)) this.#cut(session);
+        for (const session of this.#sessionsOf(this.#member(deed.process).process))
+          this.#cut(session);
         return;
       case "restart_postgres":
         server.isDown = true;
@@ -341,15 +379,24 @@ class Stage {
         const { process } = this.#member(deed.process);
         for (const session of this.#sessionsOf(process)) {
           session.toClientAt = Math.max(session.toClientAt, world.nowMs + deed.forMs);
-          if (this.#dice.chance(0.5)) session.toServerAt = Math.max(session.toServerAt, world.nowMs + deed.forMs);
+          if (this.#dice.chance(0.5))
+            session.toServerAt = Math.max(session.toServerAt, world.nowMs + deed.forMs);
         }
         return;
       }
       case "deliver_twice":
         // As graphile does after four hours: what is locked is free again, whoever works on it.
-        return this.#withJob(deed.pick, (job) => ({ ...job, locked_by: null, locked_at: null }), (job) => job.locked_by !== null);
+        return this.#withJob(
+          deed.pick,
+          (job) => ({ ...job, locked_by: null, locked_at: null }),
+          (job) => job.locked_by !== null,
+        );
       case "lose_job":
-        return this.#withJob(deed.pick, () => undefined, () => true);
+        return this.#withJob(
+          deed.pick,
+          () => undefined,
+          () => true,
+        );
     }
   }
 
@@ -363,9 +410,15 @@ class Stage {
     }
   }
 
-  #withJob(pick: number, change: (job: Job) => Job | undefined, isMeant: (job: Job) => boolean): void {
+  #withJob(
+    pick: number,
+    change: (job: Job) => Job | undefined,
+    isMeant: (job: Job) => boolean,
+  ): void {
     this.server.arrange((s) => {
-      const jobs = s.all(s.tables.job).filter((job) => isMeant(job) && s.tryLock(s.tables.job, job.id));
+      const jobs = s
+        .all(s.tables.job)
+        .filter((job) => isMeant(job) && s.tryLock(s.tables.job, job.id));
       const job = jobs[pick % Math.max(1, jobs.length)];
       if (job === undefined) return;
       const changed = change(job);
@@ -410,13 +463,20 @@ class Stage {
     const of = this.#workload.dags[dag % this.#workload.dags.length];
     if (of === undefined) return;
     this.#ask(
-      (deeds) => deeds.pauseDag(known.tenant(of.tenant), { dag_id: of.spec.dag_id, is_paused: isPaused, user: "ada" }),
+      (deeds) =>
+        deeds.pauseDag(known.tenant(of.tenant), {
+          dag_id: of.spec.dag_id,
+          is_paused: isPaused,
+          user: "ada",
+        }),
       !isPaused,
     );
   }
 
   #triggered = 0;
-  #byPeople(deed: Extract<Deed, { kind: "trigger" | "clear" | "mark" | "mark_run" | "stop" }>): void {
+  #byPeople(
+    deed: Extract<Deed, { kind: "trigger" | "clear" | "mark" | "mark_run" | "stop" }>,
+  ): void {
     if (deed.kind === "trigger") {
       const of = this.#workload.dags[deed.dag % this.#workload.dags.length];
       if (of === undefined) return;
@@ -458,7 +518,10 @@ class Stage {
               run_ids: [run.run_id],
               start_date: undefined,
               end_date: undefined,
-              tasks: task === undefined || deed.only_failed ? undefined : [{ task_id: task.task_id, map_index: undefined }],
+              tasks:
+                task === undefined || deed.only_failed
+                  ? undefined
+                  : [{ task_id: task.task_id, map_index: undefined }],
               only_failed: deed.only_failed,
               only_running: false,
               reset_dag_runs: true,
@@ -487,9 +550,21 @@ class Stage {
           false,
         );
       case "mark_run":
-        return this.#ask((deeds) => deeds.markRun(tenant, { dag_id: run.dag_id, run_id: run.run_id, state: deed.state, user: "ada" }), false);
+        return this.#ask(
+          (deeds) =>
+            deeds.markRun(tenant, {
+              dag_id: run.dag_id,
+              run_id: run.run_id,
+              state: deed.state,
+              user: "ada",
+            }),
+          false,
+        );
       case "stop":
-        return this.#ask((deeds) => deeds.stopRun(tenant, { dag_id: run.dag_id, run_id: run.run_id, user: "ada" }), false);
+        return this.#ask(
+          (deeds) => deeds.stopRun(tenant, { dag_id: run.dag_id, run_id: run.run_id, user: "ada" }),
+          false,
+        );
     }
   }
 
@@ -504,7 +579,15 @@ class Stage {
     const unpause = (): void => {
       for (const dag of this.server.tables.dag.newest())
         if (dag.is_paused)
-          this.#ask((deeds) => deeds.pauseDag(known.tenant(dag.tenant), { dag_id: dag.dag_id, is_paused: false, user: "ada" }), false);
+          this.#ask(
+            (deeds) =>
+              deeds.pauseDag(known.tenant(dag.tenant), {
+                dag_id: dag.dag_id,
+                is_paused: false,
+                user: "ada",
+              }),
+            false,
+          );
       if (this.#calm) this.world.after(2_000, undefined, unpause);
     };
     unpause();
@@ -530,7 +613,10 @@ class Stage {
         found.push(`run ${run.run_id} of ${name} is ${run.state} (${left.join(", ")})`);
       }
       if (waiting.size > 0) continue;
-      if (dag.is_paused || (spec?.timetable.kind === "delta" && (dag.plan_needed || dag.next_logical_at !== null)))
+      if (
+        dag.is_paused ||
+        (spec?.timetable.kind === "delta" && (dag.plan_needed || dag.next_logical_at !== null))
+      )
         found.push(`${name} has a run to come`);
     }
     return found;
@@ -540,12 +626,14 @@ class Stage {
   #waitingForPast(spec: DagSpec | undefined, runs: readonly Run[]): Set<Run> {
     const { tables } = this.server;
     const waiting = new Set<Run>();
-    if (spec?.tasks.some((task) => task.depends_on_past || task.wait_for_downstream) !== true) return waiting;
+    if (spec?.tasks.some((task) => task.depends_on_past || task.wait_for_downstream) !== true)
+      return waiting;
     let wentWell = true;
     for (const run of runs.toSorted((a, b) => at(a) - at(b))) {
       const instances = tables.instance.newest(run.run);
       const left = instances.filter((i) => !isFinished(i.state));
-      if (run.state === "running" && !wentWell && left.every((i) => i.state === null)) waiting.add(run);
+      if (run.state === "running" && !wentWell && left.every((i) => i.state === null))
+        waiting.add(run);
       // One that was stopped before it began has no tasks that could have gone well.
       wentWell &&=
         run.state !== "queued" &&
@@ -565,4 +653,6 @@ class Stage {
 const at = (run: Run): number => run.logical_date ?? run.run_after;
 
 const codeOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : "";
+  typeof error === "object" && error !== null && "code" in error && typeof error.code === "string"
+    ? error.code
+    : "";

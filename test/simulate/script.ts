@@ -4,9 +4,22 @@ import type { Workload } from "./workload.ts";
 
 export type Deed =
   | { readonly kind: "trigger"; readonly dag: number; readonly dated: boolean }
-  | { readonly kind: "clear"; readonly pick: number; readonly only_failed: boolean; readonly downstream: boolean }
-  | { readonly kind: "mark"; readonly pick: number; readonly state: "success" | "failed" | "skipped" }
-  | { readonly kind: "mark_run"; readonly pick: number; readonly state: "queued" | "success" | "failed" }
+  | {
+      readonly kind: "clear";
+      readonly pick: number;
+      readonly only_failed: boolean;
+      readonly downstream: boolean;
+    }
+  | {
+      readonly kind: "mark";
+      readonly pick: number;
+      readonly state: "success" | "failed" | "skipped";
+    }
+  | {
+      readonly kind: "mark_run";
+      readonly pick: number;
+      readonly state: "queued" | "success" | "failed";
+    }
   | { readonly kind: "stop"; readonly pick: number }
   | { readonly kind: "pause"; readonly dag: number; readonly forMs: number }
   | { readonly kind: "suspend"; readonly tenant: number; readonly forMs: number }
@@ -33,9 +46,31 @@ export const stormMs = 20_000;
 type Kind = readonly [weight: number, draw: (dice: Dice) => Deed];
 
 const byPeople: readonly Kind[] = [
-  [3, (d) => ({ kind: "clear", pick: d.between(0, 99), only_failed: d.chance(0.4), downstream: d.chance(0.6) })],
-  [2, (d) => ({ kind: "mark", pick: d.between(0, 99), state: d.pick(["success", "failed", "skipped"]) })],
-  [1, (d) => ({ kind: "mark_run", pick: d.between(0, 99), state: d.pick(["queued", "success", "failed"]) })],
+  [
+    3,
+    (d) => ({
+      kind: "clear",
+      pick: d.between(0, 99),
+      only_failed: d.chance(0.4),
+      downstream: d.chance(0.6),
+    }),
+  ],
+  [
+    2,
+    (d) => ({
+      kind: "mark",
+      pick: d.between(0, 99),
+      state: d.pick(["success", "failed", "skipped"]),
+    }),
+  ],
+  [
+    1,
+    (d) => ({
+      kind: "mark_run",
+      pick: d.between(0, 99),
+      state: d.pick(["queued", "success", "failed"]),
+    }),
+  ],
   [1, (d) => ({ kind: "stop", pick: d.between(0, 99) })],
   [2, (d) => ({ kind: "pause", dag: d.between(0, 3), forMs: d.between(50, 5_000) })],
   [1, (d) => ({ kind: "suspend", tenant: d.between(0, 1), forMs: d.between(50, 4_000) })],
@@ -44,13 +79,40 @@ const byWeather: readonly Kind[] = [
   [4, (d) => ({ kind: "kill", process: d.between(0, 9), backMs: d.between(0, 3_000) })],
   [2, (d) => ({ kind: "restart", process: d.between(0, 9) })],
   [1, (d) => ({ kind: "vanish", process: d.between(0, 9), backMs: d.between(0, 3_000) })],
-  [3, (d) => ({ kind: "freeze", process: d.between(0, 9), forMs: d.chance(0.7) ? d.between(4_000, 9_000) : d.between(100, 35_000) })],
+  [
+    3,
+    (d) => ({
+      kind: "freeze",
+      process: d.between(0, 9),
+      forMs: d.chance(0.7) ? d.between(4_000, 9_000) : d.between(100, 35_000),
+    }),
+  ],
   [3, (d) => ({ kind: "cut", process: d.between(0, 9), pick: d.between(0, 20) })],
   [1, (d) => ({ kind: "cut_all", process: d.between(0, 9) })],
   [1, (d) => ({ kind: "restart_postgres", forMs: d.between(0, 4_000) })],
-  [1, (d) => ({ kind: "jump_database_clock", byMs: d.chance(0.7) ? d.between(1_000, 40_000) : -d.between(500, 8_000) })],
-  [1, (d) => ({ kind: "jump_clock", process: d.between(0, 9), byMs: d.between(-3_600_000, 3_600_000) })],
-  [2, (d) => ({ kind: "lose_notifications", share: d.pick([0.3, 0.9, 1]), forMs: d.between(1_000, 10_000) })],
+  [
+    1,
+    (d) => ({
+      kind: "jump_database_clock",
+      byMs: d.chance(0.7) ? d.between(1_000, 40_000) : -d.between(500, 8_000),
+    }),
+  ],
+  [
+    1,
+    (d) => ({
+      kind: "jump_clock",
+      process: d.between(0, 9),
+      byMs: d.between(-3_600_000, 3_600_000),
+    }),
+  ],
+  [
+    2,
+    (d) => ({
+      kind: "lose_notifications",
+      share: d.pick([0.3, 0.9, 1]),
+      forMs: d.between(1_000, 10_000),
+    }),
+  ],
   [2, (d) => ({ kind: "clog", process: d.between(0, 9), forMs: d.between(500, 5_000) })],
   [2, (d) => ({ kind: "deliver_twice", pick: d.between(0, 20) })],
   [2, (d) => ({ kind: "lose_job", pick: d.between(0, 20) })],

@@ -60,7 +60,10 @@ test("a script that breaks a promise is cut down to acts that all are needed", a
 }, 60_000);
 
 const command = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  const run = promisify(execFile)(process.execPath, [join(import.meta.dirname, "simulate.ts"), ...args]);
+  const run = promisify(execFile)(process.execPath, [
+    join(import.meta.dirname, "simulate.ts"),
+    ...args,
+  ]);
   try {
     const { stdout, stderr } = await run;
     return { code: 0, out: stdout, err: stderr };
@@ -75,7 +78,13 @@ test("the command prints one line of JSON, and says what it was asked wrongly", 
   expect(code).toBe(0);
   expect(out.trimEnd().split("\n")).toHaveLength(1);
   expect(out).toMatch(/^\{"name":"simulate","seeds":3,"violations":0[,}]/);
-  for (const wrong of [["--seeds", "0"], ["--seeds", "many"], ["--only", "1"], ["--sed", "1"], ["1"]]) {
+  for (const wrong of [
+    ["--seeds", "0"],
+    ["--seeds", "many"],
+    ["--only", "1"],
+    ["--sed", "1"],
+    ["1"],
+  ]) {
     const answer = await command(...wrong);
     expect(answer.code, wrong.join(" ")).toBe(2);
     expect(answer.err).toContain("Usage: npm run simulate");

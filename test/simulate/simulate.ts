@@ -151,7 +151,11 @@ async function explain(found: SeedResult, asked: Asked): Promise<void> {
 
 function commit(): string {
   const git = (...args: string[]): string =>
-    execFileSync("git", args, { cwd: import.meta.dirname, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    execFileSync("git", args, {
+      cwd: import.meta.dirname,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
   try {
     return git("rev-parse", "HEAD") + (git("status", "--porcelain") === "" ? "" : " with changes");
   } catch {

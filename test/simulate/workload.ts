@@ -46,7 +46,8 @@ function drawDag(dice: Dice, n: number): DagSpec {
   // Now and then one that maps over what the one before it pushed.
   const tasks = drawn.map((task, i): TaskSketch => {
     const source = drawn[i - 1];
-    const isFed = source?.downstream?.includes(task.task_id) === true && source.runs_in === undefined;
+    const isFed =
+      source?.downstream?.includes(task.task_id) === true && source.runs_in === undefined;
     return isFed && dice.chance(0.12)
       ? {
           ...task,
@@ -78,7 +79,7 @@ function drawDag(dice: Dice, n: number): DagSpec {
 
 function drawTask(dice: Dice, i: number, length: number): TaskSketch {
   const downstream = Array.from({ length: length - i - 1 }, (_, k) => i + k + 1)
-    .filter((down) => down === i + 1 ? dice.chance(0.75) : dice.chance(0.2))
+    .filter((down) => (down === i + 1 ? dice.chance(0.75) : dice.chance(0.2)))
     .map((down) => `t${down}`);
   const own = dice.chance(0.1);
   return {
@@ -100,7 +101,14 @@ function drawTask(dice: Dice, i: number, length: number): TaskSketch {
     ...(dice.chance(0.1) ? { decides: "branch" as const } : {}),
     ...(dice.chance(0.1) ? { runs_in: "inline" as const, operator: "EmptyOperator" } : {}),
     ...(dice.chance(0.12)
-      ? { sensor: { mode: "reschedule" as const, poke_interval_s: 2, timeout_s: 600, soft_fail: false } }
+      ? {
+          sensor: {
+            mode: "reschedule" as const,
+            poke_interval_s: 2,
+            timeout_s: 600,
+            soft_fail: false,
+          },
+        }
       : {}),
     ...(dice.chance(0.12)
       ? {
@@ -117,8 +125,18 @@ export function arrange(server: Server, { tenants, dags }: Workload, dice: Dice)
   server.arrange((s) => {
     for (const tenant of tenants) {
       s.put(s.tables.tenant, tenant);
-      s.put(s.tables.pool, { tenant: tenant.tenant, pool: "default_pool", slots: dice.between(2, 6), include_deferred: false });
-      s.put(s.tables.pool, { tenant: tenant.tenant, pool: "small", slots: 2, include_deferred: false });
+      s.put(s.tables.pool, {
+        tenant: tenant.tenant,
+        pool: "default_pool",
+        slots: dice.between(2, 6),
+        include_deferred: false,
+      });
+      s.put(s.tables.pool, {
+        tenant: tenant.tenant,
+        pool: "small",
+        slots: 2,
+        include_deferred: false,
+      });
     }
     for (const { tenant, spec } of dags) {
       s.put(s.tables.dag, {

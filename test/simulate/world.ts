@@ -176,8 +176,7 @@ export function ownTime(world: World, ids: Dice): () => void {
     new Promise<T>((resolve) => {
       later(() => resolve(value), ms);
     })) as typeof real.pause;
-  crypto.randomUUID = (): UUID =>
-    `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}` as UUID;
+  crypto.randomUUID = (): UUID => `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}` as UUID;
   syncBuiltinESMExports();
   return () => {
     const { setTimeout, clearTimeout, setInterval, clearInterval } = real;

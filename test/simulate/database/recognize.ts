@@ -23,8 +23,7 @@ export function statement(name: string, parts: readonly string[], handler: Handl
 }
 
 /** The same for a statement that never waits. */
-export const plain =
-  (work: (...of: Parameters<Handler>) => readonly object[]): Handler =>
+export const plain = (work: (...of: Parameters<Handler>) => readonly object[]): Handler =>
   // oxlint-disable-next-line require-yield
   function* (s, p) {
     return work(s, p);
@@ -34,7 +33,9 @@ export function recognize(text: string): Known {
   const before = recognized.get(text);
   if (before !== undefined) return before;
   const found = entries.filter((entry) =>
-    entry.parts.every((part) => (part.startsWith("=") ? text === part.slice(1) : text.includes(part))),
+    entry.parts.every((part) =>
+      part.startsWith("=") ? text === part.slice(1) : text.includes(part),
+    ),
   );
   const [entry] = found;
   if (entry === undefined || found.length > 1)

@@ -60,7 +60,12 @@ export class Transaction {
 }
 
 export type Told =
-  | { readonly kind: "ended"; readonly attempt: string; readonly fence: number; readonly worker: string }
+  | {
+      readonly kind: "ended";
+      readonly attempt: string;
+      readonly fence: number;
+      readonly worker: string;
+    }
   /** What is true of a worker's wish to go on, as the transaction could see it. */
   | { readonly kind: "facts"; readonly facts: Facts }
   | { readonly kind: "fired"; readonly timer: string }
@@ -83,7 +88,9 @@ export class Session {
   readonly advisory = new Set<string>();
   readonly channels = new Map<string, (payload: string) => void>();
   transaction: Transaction | undefined;
-  running: { readonly statement: Statement; readonly steps: Running; readonly message: Message } | undefined;
+  running:
+    | { readonly statement: Statement; readonly steps: Running; readonly message: Message }
+    | undefined;
   waitsFor: Lock | undefined;
   waitsToShare = false;
   waitingSince = 0;
@@ -315,13 +322,15 @@ export class Server {
     const { running, transaction } = session;
     if (running === undefined || transaction === undefined) return;
     const { message } = running;
-    const endsAWrite = message.handler === commit && transaction.written.size > 0 && !transaction.failed;
+    const endsAWrite =
+      message.handler === commit && transaction.written.size > 0 && !transaction.failed;
     const fate = endsAWrite ? this.fateOfCommit(session) : undefined;
     if (fate === "before") {
       this.terminate(session);
       return;
     }
-    const isControl = message.handler === commit || message.handler === rollback || message.handler === endOfFile;
+    const isControl =
+      message.handler === commit || message.handler === rollback || message.handler === endOfFile;
     try {
       if (transaction.failed && !isControl)
         throw new SqlError("25P02", "current transaction is aborted");
@@ -337,7 +346,11 @@ export class Server {
       if (session.over) return;
       const command = message.handler === commit && transaction.failed ? "ROLLBACK" : "";
       if (message.handler === begin) session.transaction = new Transaction(session, true);
-      else if (message.handler === commit || message.handler === rollback || !transaction.explicit) {
+      else if (
+        message.handler === commit ||
+        message.handler === rollback ||
+        !transaction.explicit
+      ) {
         if (transaction.failed || message.handler === rollback) this.#rollback(transaction);
         else this.#commit(transaction);
         session.transaction = undefined;
@@ -418,7 +431,12 @@ export class Server {
   #watchIdle(session: Session): void {
     const since = session.idleSince;
     this.world.after(idleTimeoutMs, undefined, () => {
-      if (session.transaction !== undefined && session.idleSince === since && session.running === undefined && session.inbox.length === 0)
+      if (
+        session.transaction !== undefined &&
+        session.idleSince === since &&
+        session.running === undefined &&
+        session.inbox.length === 0
+      )
         this.terminate(session);
     });
   }
@@ -437,7 +455,9 @@ export class Server {
 
   /** The network's: mostly a fraction of a millisecond, sometimes far more. */
   latency(): number {
-    return 0.05 + this.dice.rarely(this.networkMs) + (this.dice.chance(0.02) ? this.dice.rarely(30) : 0);
+    return (
+      0.05 + this.dice.rarely(this.networkMs) + (this.dice.chance(0.02) ? this.dice.rarely(30) : 0)
+    );
   }
 
   // ---- transactions -----------------------------------------------------------------------------------
@@ -451,7 +471,8 @@ export class Server {
   #commit(transaction: Transaction): void {
     if (transaction.written.size > 0 || transaction.changes.length > 0) {
       this.commits += 1;
-      const oldest = this.#snapshots.size === 0 ? this.commits : Math.min(this.oldestSnapshot(), this.commits);
+      const oldest =
+        this.#snapshots.size === 0 ? this.commits : Math.min(this.oldestSnapshot(), this.commits);
       const rows: Commit["rows"][number][] = [];
       for (const [table, written] of transaction.written)
         for (const [key, after] of written) {
@@ -627,7 +648,8 @@ export class Statement {
       }
       // Somebody is changing or deleting it: only the end of that transaction says whether it is in the way.
       const lock = `${table.name} ${table.keyOf(twin)}`;
-      if (!this.server.isBeingWritten(this.transaction, lock, table, table.keyOf(twin))) return false;
+      if (!this.server.isBeingWritten(this.transaction, lock, table, table.keyOf(twin)))
+        return false;
       yield this.server.lockOf(lock);
       this.server.unlock(this.transaction, lock);
     }

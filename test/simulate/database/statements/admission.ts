@@ -5,9 +5,9 @@ import {
   type Waiting,
 } from "../../../../platform/engine/admission.ts";
 import type { SemanticsLevel } from "../../../../platform/model/states.ts";
+import { plain, statement } from "../recognize.ts";
 import type { Handler, Statement } from "../server.ts";
 import { dagKey, type Instance, instanceKey, type Permit, type Tenant } from "../tables.ts";
-import { plain, statement } from "../recognize.ts";
 import { type Bell, ring } from "./queue.ts";
 import { byBytes, least, number, text } from "./read.ts";
 
@@ -77,9 +77,17 @@ type Open = {
   readonly ofRun: number | null;
 };
 
-function roomOf(s: Statement, tenant: string, h: Instance, permits: readonly Permit[], level: string, activeMax: number): Open {
+function roomOf(
+  s: Statement,
+  tenant: string,
+  h: Instance,
+  permits: readonly Permit[],
+  level: string,
+  activeMax: number,
+): Open {
   const pool = s.get(s.tables.pool, `${tenant}/${h.pool}`);
-  const isOfTask = (permit: Permit): boolean => permit.dag_id === h.dag_id && permit.task_id === h.task_id;
+  const isOfTask = (permit: Permit): boolean =>
+    permit.dag_id === h.dag_id && permit.task_id === h.task_id;
   const deferred = (): number =>
     s
       .all(s.tables.instance)
@@ -95,7 +103,9 @@ function roomOf(s: Statement, tenant: string, h: Instance, permits: readonly Per
           (pool.include_deferred ? deferred() : 0),
     active:
       activeMax -
-      count(permits, (permit) => (level === "3" ? permit.run === h.run : permit.dag_id === h.dag_id)),
+      count(permits, (permit) =>
+        level === "3" ? permit.run === h.run : permit.dag_id === h.dag_id,
+      ),
     task: h.max_per_dag === null ? null : h.max_per_dag - count(permits, isOfTask),
     ofRun:
       h.max_per_run === null
@@ -226,7 +236,13 @@ export const admit = (rules: AdmissionRules = allRules): Handler =>
       if (before === undefined) yield* s.insert(attempts, fresh);
       else {
         const now = yield* s.lock(attempts, ti.id);
-        s.put(attempts, { ...(now ?? fresh), state: "admitted", worker: null, admitted_at: s.clock, outcome: null });
+        s.put(attempts, {
+          ...(now ?? fresh),
+          state: "admitted",
+          worker: null,
+          admitted_at: s.clock,
+          outcome: null,
+        });
       }
       if (rules.permits)
         yield* s.insert(permits, {
@@ -276,7 +292,8 @@ function chosenByRule(
   });
   const use = (keyOf: (permit: Permit) => string, sizeOf: (permit: Permit) => number = () => 1) => {
     const used = new Map<string, number>();
-    for (const permit of held) used.set(keyOf(permit), (used.get(keyOf(permit)) ?? 0) + sizeOf(permit));
+    for (const permit of held)
+      used.set(keyOf(permit), (used.get(keyOf(permit)) ?? 0) + sizeOf(permit));
     return used;
   };
   return admitByRule({
@@ -295,7 +312,10 @@ function chosenByRule(
     limits: {
       tenant: quota.max_running,
       pools: new Map(
-        s.all(s.tables.pool).filter((row) => row.tenant === quota.tenant).map((row) => [row.pool, row.slots]),
+        s
+          .all(s.tables.pool)
+          .filter((row) => row.tenant === quota.tenant)
+          .map((row) => [row.pool, row.slots]),
       ),
     },
   }).admitted;
@@ -336,12 +356,14 @@ export const continuationFacts = (lie: (facts: Facts) => Facts = (facts) => fact
     );
     const turns = [...others].flatMap((name) => {
       const other = s.get(s.tables.tenant, name);
-      return other === undefined
-        ? []
-        : [(s.all(s.tables.permit, name).length + 1) / other.weight];
+      return other === undefined ? [] : [(s.all(s.tables.permit, name).length + 1) / other.weight];
     });
     const runs = s.all(s.tables.run).filter((row) => row.tenant === tenant);
-    const [first] = waitingLanes(s, tenant, runs.map((row) => row.run))
+    const [first] = waitingLanes(
+      s,
+      tenant,
+      runs.map((row) => row.run),
+    )
       .flatMap((lane) => lane.slice(0, 1))
       .filter(
         (h) =>
@@ -371,9 +393,7 @@ export const continuationFacts = (lie: (facts: Facts) => Facts = (facts) => fact
               order_ms: Number.isFinite(first.order_at) ? Math.floor(first.order_at) : null,
             },
       pool_open:
-        pool.slots < 0
-          ? null
-          : pool.slots - sum(permits, (permit) => permit.pool === poolName),
+        pool.slots < 0 ? null : pool.slots - sum(permits, (permit) => permit.pool === poolName),
       dag_open:
         dag.max_active_tasks -
         count(permits, (permit) =>
@@ -408,10 +428,12 @@ export function admissionStatements(): void {
                 .filter((run) => run.tenant === t.tenant)
                 .map((run) => run.run),
             ).some((lane) =>
-              lane.slice(0, 1).some(
-                (row) =>
-                  row.scheduled_at !== null && row.scheduled_at < s.clock - number(older) * 1000,
-              ),
+              lane
+                .slice(0, 1)
+                .some(
+                  (row) =>
+                    row.scheduled_at !== null && row.scheduled_at < s.clock - number(older) * 1000,
+                ),
             ),
         )
         .map(({ tenant }) => ({ tenant })),

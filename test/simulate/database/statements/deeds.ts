@@ -1,13 +1,17 @@
 /** What people do: `platform/runs/deeds.ts`. */
-import { dagKey } from "../tables.ts";
+
 import { plain, statement } from "../recognize.ts";
-import { bundle, runAt } from "./runs.ts";
+import { dagKey } from "../tables.ts";
 import { byBytes, list, text, time } from "./read.ts";
+import { bundle, runAt } from "./runs.ts";
 
 export function deedStatements(): void {
   statement(
     "find runs",
-    ["select run, run_id from airlock.dag_run where", "order by coalesce(logical_date, run_after) limit 1000"],
+    [
+      "select run, run_id from airlock.dag_run where",
+      "order by coalesce(logical_date, run_after) limit 1000",
+    ],
     plain((s, [tenant, dagId, ids, , from, , to]) => {
       const [first, last] = [time(from ?? null), time(to ?? null)];
       return s
@@ -29,7 +33,13 @@ export function deedStatements(): void {
       s
         .all(s.tables.instance, text(run))
         .toSorted((a, b) => byBytes(a.task_id, b.task_id) || a.map_index - b.map_index)
-        .map(({ task_id, map_index, state, try_number, max_tries }) => ({ task_id, map_index, state, try_number, max_tries })),
+        .map(({ task_id, map_index, state, try_number, max_tries }) => ({
+          task_id,
+          map_index,
+          state,
+          try_number,
+          max_tries,
+        })),
     ),
   );
   statement(
@@ -48,12 +58,24 @@ export function deedStatements(): void {
       return dag === undefined ? [] : [{ version: dag.version, ...bundle }];
     }),
   );
-  statement("pause", ["update airlock.dag set is_paused = ?"], function* (s, [paused, , tenant, dagId]) {
-    const dag = yield* s.lock(s.tables.dag, dagKey(text(tenant), text(dagId)));
-    if (dag === undefined) return [];
-    const isPaused = paused === true;
-    s.put(s.tables.dag, { ...dag, is_paused: isPaused, plan_needed: dag.plan_needed || !isPaused });
-    return [{ "?column?": 1 }];
-  });
-  statement("notice", ["with noted as ( insert into airlock.change"], plain(() => [{}]));
+  statement(
+    "pause",
+    ["update airlock.dag set is_paused = ?"],
+    function* (s, [paused, , tenant, dagId]) {
+      const dag = yield* s.lock(s.tables.dag, dagKey(text(tenant), text(dagId)));
+      if (dag === undefined) return [];
+      const isPaused = paused === true;
+      s.put(s.tables.dag, {
+        ...dag,
+        is_paused: isPaused,
+        plan_needed: dag.plan_needed || !isPaused,
+      });
+      return [{ "?column?": 1 }];
+    },
+  );
+  statement(
+    "notice",
+    ["with noted as ( insert into airlock.change"],
+    plain(() => [{}]),
+  );
 }

@@ -1,7 +1,8 @@
 /** graphile-worker's rows: how a doorbell is added (`add_jobs`), fetched, completed without looking who holds it, released. */
+
+import { plain, statement } from "../recognize.ts";
 import type { Statement, Wait } from "../server.ts";
 import type { Job } from "../tables.ts";
-import { plain, statement } from "../recognize.ts";
 import { list, number, text } from "./read.ts";
 
 export const isAvailable = (job: Job): boolean =>
@@ -109,7 +110,14 @@ export function queueStatements(): void {
           row.admitted_at < s.clock - number(older) * 1000 &&
           !rung.has(`a:${row.attempt}`),
       );
-    return [{ rung: yield* ring(s, forgotten.map((row) => ({ ...row, priority: 0 }))) }];
+    return [
+      {
+        rung: yield* ring(
+          s,
+          forgotten.map((row) => ({ ...row, priority: 0 })),
+        ),
+      },
+    ];
   });
   statement(
     "fetch job",
@@ -118,7 +126,9 @@ export function queueStatements(): void {
       const { job: jobs } = s.tables;
       const next = s
         .all(jobs)
-        .filter((job) => isAvailable(job) && list(queues).includes(job.queue) && job.run_at <= s.clock)
+        .filter(
+          (job) => isAvailable(job) && list(queues).includes(job.queue) && job.run_at <= s.clock,
+        )
         .toSorted(
           (a, b) => a.priority - b.priority || a.run_at - b.run_at || Number(a.id) - Number(b.id),
         );

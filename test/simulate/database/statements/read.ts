@@ -5,11 +5,7 @@ export const list = (value: unknown): readonly string[] => value as readonly str
 export const records = <R>(value: unknown): R[] => JSON.parse(value as string) as R[];
 /** A time as the house sends it: ISO 8601, a Date, or null. */
 export const time = (value: unknown): number | null =>
-  value === null
-    ? null
-    : value instanceof Date
-      ? value.getTime()
-      : Date.parse(value as string);
+  value === null ? null : value instanceof Date ? value.getTime() : Date.parse(value as string);
 export const date = (ms: number | null): Date | null => (ms === null ? null : new Date(ms));
 
 export type Key = { readonly task_id: string; readonly map_index: number };

@@ -1,14 +1,16 @@
 /** Making runs and starting them: `platform/runs/create-run.ts`, `platform/scheduler/create-due-runs.ts`, `platform/store/timers.ts`. */
+
+import { plain, statement } from "../recognize.ts";
 import type { Handler, Statement } from "../server.ts";
 import { SqlError } from "../server.ts";
 import { type Dag, dagKey, type Run, type TimerRow } from "../tables.ts";
-import { plain, statement } from "../recognize.ts";
-import { bundle } from "./runs.ts";
 import { type Key, number, records, sameKey, text, time } from "./read.ts";
+import { bundle } from "./runs.ts";
 
 const dagOf = (s: Statement, tenant: unknown, dagId: unknown): Dag | undefined =>
   s.get(s.tables.dag, dagKey(text(tenant), text(dagId)));
-const runsOf = (s: Statement, dag: Dag): Run[] => s.all(s.tables.run, dagKey(dag.tenant, dag.dag_id));
+const runsOf = (s: Statement, dag: Dag): Run[] =>
+  s.all(s.tables.run, dagKey(dag.tenant, dag.dag_id));
 const running = (s: Statement, dag: Dag): number =>
   runsOf(s, dag).filter((run) => run.state === "running").length;
 const scheduledOpen = (s: Statement, dag: Dag): number =>
@@ -54,7 +56,9 @@ export const insertRun = (isUnique = true): Handler =>
   };
 
 /** What a run that is to be made must know of its DAG; a planted bug does not see its twin, or counts nobody. */
-export const readDag = (sees: { readonly twin: boolean; readonly running: boolean } = { twin: true, running: true }): Handler =>
+export const readDag = (
+  sees: { readonly twin: boolean; readonly running: boolean } = { twin: true, running: true },
+): Handler =>
   plain((s, [runId, logical, runAfter, tenant, dagId]) => {
     const dag = dagOf(s, tenant, dagId);
     if (dag === undefined || dag.state !== "active") return [];
@@ -98,7 +102,14 @@ export function scheduleStatements(): void {
     "note run",
     ["insert into airlock.change", "values (?, ?, ?, ?, '', -1, 0, null, 'queued')"],
     plain((s, [tenant, run]) => {
-      s.transaction.changes.push({ tenant: text(tenant), run: text(run), task_id: "", map_index: -1, from: null, to: "queued" });
+      s.transaction.changes.push({
+        tenant: text(tenant),
+        run: text(run),
+        task_id: "",
+        map_index: -1,
+        from: null,
+        to: "queued",
+      });
       return [];
     }),
   );
@@ -120,7 +131,11 @@ export function scheduleStatements(): void {
         .map(({ run }) => ({ run }));
     }),
   );
-  statement("free place", ["select not d.is_paused and d.max_active_runs >", "as free"], freePlace());
+  statement(
+    "free place",
+    ["select not d.is_paused and d.max_active_runs >", "as free"],
+    freePlace(),
+  );
 
   statement(
     "unplanned DAGs",
@@ -187,11 +202,15 @@ export function scheduleStatements(): void {
       });
     return [];
   });
-  statement("no next run", ["update airlock.dag set next_run_at = null, plan_needed = false"], function* (s, [tenant, dagId]) {
-    const dag = yield* s.lock(s.tables.dag, dagKey(text(tenant), text(dagId)));
-    if (dag !== undefined) s.put(s.tables.dag, { ...dag, next_run_at: null, plan_needed: false });
-    return [];
-  });
+  statement(
+    "no next run",
+    ["update airlock.dag set next_run_at = null, plan_needed = false"],
+    function* (s, [tenant, dagId]) {
+      const dag = yield* s.lock(s.tables.dag, dagKey(text(tenant), text(dagId)));
+      if (dag !== undefined) s.put(s.tables.dag, { ...dag, next_run_at: null, plan_needed: false });
+      return [];
+    },
+  );
   statement("plan the freed", ["update airlock.dag d set plan_needed = true"], function* (s, p) {
     const isMeant = (dag: Dag): boolean =>
       dag.state === "active" &&
@@ -225,7 +244,13 @@ export function scheduleStatements(): void {
     plain((s, [limit]) =>
       s
         .all(s.tables.dag)
-        .filter((dag) => dag.next_run_at !== null && dag.next_run_at <= s.clock && dag.state === "active" && !dag.is_paused)
+        .filter(
+          (dag) =>
+            dag.next_run_at !== null &&
+            dag.next_run_at <= s.clock &&
+            dag.state === "active" &&
+            !dag.is_paused,
+        )
         .toSorted((a, b) => (a.next_run_at ?? 0) - (b.next_run_at ?? 0))
         .slice(0, number(limit))
         .map(({ tenant, dag_id }) => ({ tenant, dag_id })),
@@ -240,18 +265,28 @@ export function scheduleStatements(): void {
         .filter((row) => row.due_at <= s.clock)
         .toSorted((a, b) => a.due_at - b.due_at)
         .slice(0, number(limit))
-        .map(({ tenant, run, task_id, map_index, kind }) => ({ tenant, run, task_id, map_index, kind })),
+        .map(({ tenant, run, task_id, map_index, kind }) => ({
+          tenant,
+          run,
+          task_id,
+          map_index,
+          kind,
+        })),
     ),
   );
-  statement("postpone timers", ["update airlock.timer t set due_at = clock_timestamp()"], function* (s, [seconds, json]) {
-    const keys = records<Key & { tenant: string; run: string; kind: string }>(json);
-    const isMeant = (row: TimerRow): boolean =>
-      row.due_at <= s.clock &&
-      keys.some((key) => sameKey(key, row) && key.kind === row.kind && key.run === row.run);
-    for (const row of yield* s.lockMatching(s.tables.timer, s.all(s.tables.timer), isMeant))
-      s.put(s.tables.timer, { ...row, due_at: s.clock + number(seconds) * 1000 });
-    return [];
-  });
+  statement(
+    "postpone timers",
+    ["update airlock.timer t set due_at = clock_timestamp()"],
+    function* (s, [seconds, json]) {
+      const keys = records<Key & { tenant: string; run: string; kind: string }>(json);
+      const isMeant = (row: TimerRow): boolean =>
+        row.due_at <= s.clock &&
+        keys.some((key) => sameKey(key, row) && key.kind === row.kind && key.run === row.run);
+      for (const row of yield* s.lockMatching(s.tables.timer, s.all(s.tables.timer), isMeant))
+        s.put(s.tables.timer, { ...row, due_at: s.clock + number(seconds) * 1000 });
+      return [];
+    },
+  );
   statement(
     "next due",
     ["select (extract(epoch from least( (select min(due_at) from airlock.timer)"],

@@ -6,7 +6,11 @@ export function sessionStatements(): void {
   statement("begin", ["=begin"], begin);
   statement("commit", ["=commit"], commit);
   statement("rollback", ["=rollback"], rollback);
-  statement("ping", ["=select 1"], plain(() => [{ "?column?": 1 }]));
+  statement(
+    "ping",
+    ["=select 1"],
+    plain(() => [{ "?column?": 1 }]),
+  );
   statement(
     "set role and tenant",
     ["set_config('role',", "set_config('airlock.tenant',"],

@@ -1,12 +1,16 @@
 /** `platform/store/workers.ts`: who is alive, and what becomes of the attempts of those that are not. */
-import { type Attempt, instanceKey, type Worker } from "../tables.ts";
+
 import { plain, statement } from "../recognize.ts";
 import type { Handler } from "../server.ts";
-import { list, number, records, text } from "./read.ts";
+import { type Attempt, instanceKey, type Worker } from "../tables.ts";
 import { ring } from "./queue.ts";
+import { list, number, records, text } from "./read.ts";
 
 /** Attempts of a dead worker, or whose lease is over; a planted bug sees only those that a job brought. */
-export const lockLost = (kind: "worker" | "lease", isSeen: (row: Attempt, hasJob: boolean) => boolean = () => true): Handler =>
+export const lockLost = (
+  kind: "worker" | "lease",
+  isSeen: (row: Attempt, hasJob: boolean) => boolean = () => true,
+): Handler =>
   plain((s, [worker]) => {
     const rung = new Set(s.all(s.tables.job).map((job) => job.key));
     return s
@@ -23,13 +27,18 @@ export const lockLost = (kind: "worker" | "lease", isSeen: (row: Attempt, hasJob
       .filter((row) => {
         if (!s.tryLock(s.tables.attempt, row.attempt)) return false;
         const now = s.newest(s.tables.attempt, row.attempt);
-        return now?.state === "running" && (kind === "worker" ? now.worker === worker : (now.lease_until ?? Infinity) < s.clock);
+        return (
+          now?.state === "running" &&
+          (kind === "worker" ? now.worker === worker : (now.lease_until ?? Infinity) < s.clock)
+        );
       })
       .map(({ tenant, attempt }) => ({ tenant, attempt }));
   });
 
 /** running → queued, under a higher fence; a planted bug leaves something out. */
-export const readmit = (does: { readonly fence: boolean; readonly ring: boolean } = { fence: true, ring: true }): Handler =>
+export const readmit = (
+  does: { readonly fence: boolean; readonly ring: boolean } = { fence: true, ring: true },
+): Handler =>
   function* (s, [json, crashed]) {
     const wanted: Attempt[] = [];
     for (const name of records<{ tenant?: string; attempt: string; worker?: string }>(json)) {
@@ -62,7 +71,11 @@ export const readmit = (does: { readonly fence: boolean; readonly ring: boolean 
       s.transaction.changes.push({ ...row, from: "running", to: "queued" });
       again.push(row);
     }
-    if (does.ring) yield* ring(s, again.map((row) => ({ ...row, priority: 0 })));
+    if (does.ring)
+      yield* ring(
+        s,
+        again.map((row) => ({ ...row, priority: 0 })),
+      );
     return [{ n: again.length, ring: null }];
   };
 
@@ -93,23 +106,41 @@ export function workerStatements(): void {
       if (row !== undefined) s.put(s.tables.worker, { ...row, ...change(p) });
       return [];
     };
-  statement("leases only", ["update airlock.worker set lease_only = true"], update(() => ({ lease_only: true })));
-  statement("note pool", ["update airlock.worker set queue_pool = ?"], update(([pool]) => ({ queue_pool: text(pool) })));
-  statement("drain", ["update airlock.worker set draining = true"], update(() => ({})));
-  statement("beat", ["with w as (update airlock.worker set beat_at = clock_timestamp()"], function* (s, [worker, lease]) {
-    const seen = s.get(s.tables.worker, text(worker));
-    const known = seen === undefined ? undefined : yield* s.lock(s.tables.worker, seen.worker);
-    if (known !== undefined) s.put(s.tables.worker, { ...known, beat_at: s.clock });
-    const held = yield* s.lockMatching(
-      s.tables.attempt,
-      s.all(s.tables.attempt),
-      (row) => row.worker === worker && row.state === "running",
-    );
-    for (const row of held)
-      s.put(s.tables.attempt, { ...row, lease_until: s.clock + number(lease) * 1000 });
-    const rows = held.map(({ attempt, stop_asked }) => ({ attempt, stop_asked }));
-    return known !== undefined && rows.length === 0 ? [{ attempt: null, stop_asked: null }] : rows;
-  });
+  statement(
+    "leases only",
+    ["update airlock.worker set lease_only = true"],
+    update(() => ({ lease_only: true })),
+  );
+  statement(
+    "note pool",
+    ["update airlock.worker set queue_pool = ?"],
+    update(([pool]) => ({ queue_pool: text(pool) })),
+  );
+  statement(
+    "drain",
+    ["update airlock.worker set draining = true"],
+    update(() => ({})),
+  );
+  statement(
+    "beat",
+    ["with w as (update airlock.worker set beat_at = clock_timestamp()"],
+    function* (s, [worker, lease]) {
+      const seen = s.get(s.tables.worker, text(worker));
+      const known = seen === undefined ? undefined : yield* s.lock(s.tables.worker, seen.worker);
+      if (known !== undefined) s.put(s.tables.worker, { ...known, beat_at: s.clock });
+      const held = yield* s.lockMatching(
+        s.tables.attempt,
+        s.all(s.tables.attempt),
+        (row) => row.worker === worker && row.state === "running",
+      );
+      for (const row of held)
+        s.put(s.tables.attempt, { ...row, lease_until: s.clock + number(lease) * 1000 });
+      const rows = held.map(({ attempt, stop_asked }) => ({ attempt, stop_asked }));
+      return known !== undefined && rows.length === 0
+        ? [{ attempt: null, stop_asked: null }]
+        : rows;
+    },
+  );
   statement(
     "other workers",
     ["select worker, home, lease_only, pg_try_advisory_xact_lock"],
@@ -126,15 +157,27 @@ export function workerStatements(): void {
         })),
     ),
   );
-  statement("lost by worker", ["for update of a skip locked", "and a.worker = ? order"], lockLost("worker"));
-  statement("lost by lease", ["for update of a skip locked", "and a.lease_until < clock_timestamp()"], lockLost("lease"));
-  statement("hand over", ["a.worker = ? and a.attempt = any(?::uuid[])", "for update of a"], function* (s, [worker, attempts]) {
-    const isMeant = (row: Attempt): boolean =>
-      row.state === "running" && row.worker === worker && list(attempts).includes(row.attempt);
-    const rows = s.all(s.tables.attempt).toSorted((a, b) => (a.attempt < b.attempt ? -1 : 1));
-    const found = yield* s.lockMatching(s.tables.attempt, rows, isMeant);
-    return found.map(({ tenant, attempt }) => ({ tenant, attempt }));
-  });
+  statement(
+    "lost by worker",
+    ["for update of a skip locked", "and a.worker = ? order"],
+    lockLost("worker"),
+  );
+  statement(
+    "lost by lease",
+    ["for update of a skip locked", "and a.lease_until < clock_timestamp()"],
+    lockLost("lease"),
+  );
+  statement(
+    "hand over",
+    ["a.worker = ? and a.attempt = any(?::uuid[])", "for update of a"],
+    function* (s, [worker, attempts]) {
+      const isMeant = (row: Attempt): boolean =>
+        row.state === "running" && row.worker === worker && list(attempts).includes(row.attempt);
+      const rows = s.all(s.tables.attempt).toSorted((a, b) => (a.attempt < b.attempt ? -1 : 1));
+      const found = yield* s.lockMatching(s.tables.attempt, rows, isMeant);
+      return found.map(({ tenant, attempt }) => ({ tenant, attempt }));
+    },
+  );
   statement(
     "look at the lost",
     ["a.crashes + 1 as crashes, i.state"],
@@ -145,16 +188,31 @@ export function workerStatements(): void {
           const i = row === undefined ? undefined : s.get(s.tables.instance, instanceKey(row));
           if (row === undefined || i === undefined) return [];
           const { tenant, run, task_id, map_index, try_number } = row;
-          return [{ tenant, attempt, run, task_id, map_index, try_number, crashes: row.crashes + 1, state: i.state }];
+          return [
+            {
+              tenant,
+              attempt,
+              run,
+              task_id,
+              map_index,
+              try_number,
+              crashes: row.crashes + 1,
+              state: i.state,
+            },
+          ];
         })
         .toSorted((a, b) => (a.attempt < b.attempt ? -1 : 1)),
     ),
   );
   statement("readmit", ["crashes = a.crashes + ?", "airlock.ring(json_agg"], readmit());
-  statement("bury", ["delete from airlock.worker where worker = ? returning queue_pool"], function* (s, [worker]) {
-    const row = yield* s.lock(s.tables.worker, text(worker));
-    if (row === undefined) return [];
-    s.remove(s.tables.worker, row);
-    return [{ queue_pool: row.queue_pool }];
-  });
+  statement(
+    "bury",
+    ["delete from airlock.worker where worker = ? returning queue_pool"],
+    function* (s, [worker]) {
+      const row = yield* s.lock(s.tables.worker, text(worker));
+      if (row === undefined) return [];
+      s.remove(s.tables.worker, row);
+      return [{ queue_pool: row.queue_pool }];
+    },
+  );
 }
