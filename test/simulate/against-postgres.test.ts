@@ -228,7 +228,10 @@ const byName = <T extends { readonly name: string }>(of: readonly T[]): readonly
 const lines = async (rowsOf: PromiseLike<readonly object[]>): Promise<readonly string[]> =>
   (await rowsOf).map((row) => line(...Object.values(row))).toSorted();
 const line = (...values: readonly unknown[]): string =>
-  values.map((value) => (value === null || value === undefined ? "-" : String(value))).join(" ");
+  values
+    .map((value) => (typeof value === "string" ? value : JSON.stringify(value ?? null)))
+    .map((text) => (text === "null" ? "-" : text))
+    .join(" ");
 
 function openSimulated(seed: number): Side {
   teachStatements();
@@ -646,7 +649,7 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       await timersAreDue();
       const due = await house.store.system((tx) => dueTimers(tx, 1000));
       const fired: string[] = [];
-      for (const run of [...new Set(due.map((timer) => timer.run))])
+      for (const run of new Set(due.map((timer) => timer.run)))
         await house.door.advance(
           { tenant, run },
           {

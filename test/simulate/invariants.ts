@@ -388,8 +388,8 @@ export class Invariants {
         const ofRun = `${permit.run} ${permit.task_id}`;
         add(tasks, task, 1);
         add(tasks, ofRun, 1);
-        if (i?.max_per_dag != null) limits.set(task, i.max_per_dag);
-        if (i?.max_per_run != null) limits.set(ofRun, i.max_per_run);
+        limits.set(task, i?.max_per_dag ?? Infinity);
+        limits.set(ofRun, i?.max_per_run ?? Infinity);
       }
       for (const [name, n] of active)
         this.#limit("max_active_tasks", name, n, limits.get(name) ?? 0);

@@ -160,7 +160,7 @@ class Stage {
         this.#do(act.deed);
       });
     await this.world.play(stormMs, () => this.#surprise !== undefined);
-    if (this.#surprise !== undefined) throw this.#surprise;
+    this.#throwSurprise();
     this.#say("the calm");
     this.#becalm();
     const until = this.world.nowMs + calmMs;
@@ -172,7 +172,7 @@ class Stage {
       nextLook = this.world.nowMs + 200;
       return this.#unfinished().length === 0;
     });
-    if (this.#surprise !== undefined) throw this.#surprise;
+    this.#throwSurprise();
     const stuck = this.#unfinished();
     if (stuck.length > 0)
       throw new Violation(
@@ -180,6 +180,10 @@ class Stage {
         `still there ${calmMs / 1000} s after the storm: ${stuck.slice(0, 4).join("; ")}`,
       );
     this.#invariants.atRest(this.#isHeldByPast);
+  }
+
+  #throwSurprise(): void {
+    if (this.#surprise !== undefined) throw this.#surprise;
   }
 
   #say(line: string): void {

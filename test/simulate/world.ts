@@ -90,7 +90,10 @@ export class World {
   }
 }
 
-const nextTick = process.nextTick;
+// Inside `act` a process is one of ours.
+const nextTick = (run: (value: undefined) => void): void => {
+  process.nextTick(run, undefined);
+};
 
 function push(heap: Event[], event: Event): void {
   heap.push(event);

@@ -700,15 +700,19 @@ export class Statement {
   }
 }
 
+// oxlint-disable-next-line require-yield
 export const begin: Handler = function* () {
   return [];
 };
+// oxlint-disable-next-line require-yield
 export const commit: Handler = function* () {
   return [];
 };
+// oxlint-disable-next-line require-yield
 export const rollback: Handler = function* () {
   return [];
 };
+// oxlint-disable-next-line require-yield
 const endOfFile: Handler = function* (s) {
   s.server.terminate(s.transaction.session);
   return [];
