@@ -22,9 +22,9 @@ export async function shrink(found: SeedResult, options: SeedOptions): Promise<r
         cut = true;
       } else at += size;
     }
-    if (size === 1 && !cut) break;
-    size = cut && size > 1 ? size : Math.floor(size / 2);
-    if (cut && size > kept.length) size = Math.ceil(kept.length / 2);
+    // Once more as long as something fell: what was needed before may not be any more.
+    if (!cut) size = size === 1 ? 0 : Math.ceil(size / 2);
+    else size = Math.min(size, Math.ceil(kept.length / 2));
   }
   return kept;
 }
