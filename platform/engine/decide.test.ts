@@ -480,6 +480,26 @@ test("in a mapped group index i waits for index i only", () => {
   check(run);
 });
 
+test("a timer that is set and passed by in one batch is none", () => {
+  const run = started(dagSpec([{ task_id: "a" }, { task_id: "b", retries: 1 }]));
+  for (const name of ["a", "b"]) begin(run, name);
+  const mark = (task_id: string): RunEvent => ({
+    kind: "instances_marked",
+    keys: [{ task_id: known.task(task_id), map_index: -1 }],
+    state: "failed",
+  });
+  const ref = { map_index: -1, try_number: 1 };
+  const { timers } = run.turn(
+    [
+      { kind: "attempt_rescheduled", task_id: known.task("a"), ...ref, at_ms: 5 },
+      { kind: "attempt_failed", task_id: known.task("b"), ...ref, retryable: true, reason: "no" },
+      mark("a"),
+    ],
+    1,
+  );
+  expect(timers.map((timer) => timer.task_id)).toEqual(["b"]);
+});
+
 test("depends_on_past waits for the run before, and is woken by it", () => {
   const spec = dagSpec([{ task_id: "a", depends_on_past: true }]);
   let past: PastRow = {

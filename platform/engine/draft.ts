@@ -435,10 +435,18 @@ export class Draft {
       skips,
       skips_deleted: deleted,
       lengths: [...this.#lengths.values()],
-      timers: this.timers,
+      timers: this.timers.filter((timer) => this.#isAwaited(timer)),
       past_changed: [...this.pastChanged],
       ...(run ? { run } : {}),
     };
+  }
+
+  /** Whoever set it may have been passed by within the batch: a sensor that asked to be called again, and was then marked. */
+  #isAwaited({ task_id, map_index, timer }: TimerRow): boolean {
+    const row = this.instance(task_id, map_index);
+    return (
+      row !== unseen && row?.state === (timer === "retry" ? "up_for_retry" : "up_for_reschedule")
+    );
   }
 
   #changedCounters(): CounterRow[] {

@@ -43,7 +43,7 @@ import { codeOf, isAway, type Store } from "../store/open.ts";
 import {
   beat,
   drainWorker,
-  type HeldAttempt,
+  handOver,
   readmitAttempts,
   releasePool,
   ringAgain,
@@ -82,6 +82,8 @@ export type ExecutorDeps = {
   readonly slots: number;
   readonly leaseSeconds: number;
   readonly log: Logger;
+  /** Another queue than graphile-worker's: the simulation has one of its own. */
+  readonly runPool?: typeof runPool;
 };
 
 export type Executor = {
@@ -414,15 +416,22 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
         else if (asked !== null) kill(attempt, { kind: "asked", why: asked });
       }
       // Ours by the rows, but not running here: a COMMIT whose answer was lost made a continuation. Hand it on.
-      const still: HeldAttempt[] = [];
+      const still: AttemptId[] = [];
       for (const attempt of held.keys()) {
         if (running.has(attempt) || before.has(attempt)) continue;
-        if (suspects.has(attempt)) still.push({ attempt, worker: incarnation.worker });
+        if (suspects.has(attempt)) still.push(attempt);
         else orphans.add(attempt);
       }
       if (still.length > 0) {
         metrics.repairs.add({ reason: "lost_continuation" }, still.length);
-        await store.system((tx) => readmitAttempts(tx, still, "hand_over"));
+        const cleared = await store.system((tx) => handOver(tx, incarnation.worker, still));
+        for (const { task_id, map_index, try_number, ...at } of cleared)
+          await deps.door.advance(at, {
+            kind: "deed",
+            why: "cleared, and nobody runs it",
+            plan: () =>
+              Promise.resolve([{ kind: "attempt_stopped", task_id, map_index, try_number }]),
+          });
       }
     }
     suspects = orphans;
@@ -452,7 +461,7 @@ export async function openExecutor(deps: ExecutorDeps): Promise<Executor> {
   }, beatEveryMs);
   timer.unref();
 
-  const pool: QueuePool = await runPool({
+  const pool: QueuePool = await (deps.runPool ?? runPool)({
     url: deps.databaseUrl,
     queues: deps.queues,
     concurrency: deps.slots,

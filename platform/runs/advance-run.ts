@@ -566,7 +566,10 @@ function write(
 
   // Crossing to other runs: a row and a wake-up, never a second run lock.
   const wakesLater = decisions.past_changed.length > 0;
-  if (wakesLater) void tx.last(rows.wakeLaterRuns(tx, tenant, run, decisions.past_changed));
+  if (wakesLater) {
+    void tx.last(rows.holdStarts(tx, tenant, row.facts.dag_id));
+    void tx.last(rows.wakeLaterRuns(tx, tenant, run, decisions.past_changed));
+  }
 
   const xcoms = around?.xcoms ?? [];
   if (xcoms.length > 0) void tx.last(rows.writeXComs(tx, tenant, run, xcoms));

@@ -3,12 +3,13 @@ import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { openCutProxy } from "../../test/kit/cut-proxy.ts";
 import { dagSpec } from "../../test/kit/dag-spec.ts";
+import { eventually } from "../../test/kit/house.ts";
 import { type Finish, knockOf, openRunStage, type RunStage } from "../../test/kit/run-stage.ts";
 import { known, type RunKey } from "../model/ids.ts";
 import type { Claimed } from "../store/claim.ts";
 import { isAway } from "../store/open.ts";
-import { takeTimers } from "../store/run-rows.ts";
-import { beat, readmitAttempts, readmitLost } from "../store/workers.ts";
+import { takeTimers, wakeLaterRuns } from "../store/run-rows.ts";
+import { beat, handOver, readmitAttempts, readmitLost } from "../store/workers.ts";
 
 let stage: RunStage;
 
@@ -688,4 +689,71 @@ test("wait_for_downstream: the direct downstreams of the run before count as wel
   await stage.finish(await stage.claimNext(first));
   expect(await firePast(next)).toBe(1);
   expect(await stage.states(next)).toEqual({ a: "queued", b: null });
+});
+
+/** Whether a session of this database waits for a lock just now. */
+const somebodyWaits = () =>
+  eventually(async () => {
+    const rows = await stage.database.owner`
+      select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    return rows.length > 0 ? true : undefined;
+  });
+
+test("depends_on_past: a run that starts while the one before ends a task is not forgotten", async () => {
+  await stage.deploy(past({ depends_on_past: true }));
+  const first = await stage.trigger("line", dated(1));
+  const claimed = await stage.claimNext(first);
+  const next = await stage.create("line", { ...dated(2), run_after: "2099-01-01T00:00:00Z" });
+  if (next.kind !== "created") throw new Error(next.kind);
+  let finished: Promise<unknown> = Promise.resolve();
+  // Whoever starts it has the DAG, has seen that the run before is not done, and has not committed yet.
+  await stage.database.owner.begin(async (tx) => {
+    await tx`select 1 from airlock.dag for no key update`;
+    await tx`update airlock.dag_run set state = 'running', has_instances = true, unfinished = 2 where run = ${next.run}`;
+    await tx`
+      insert into airlock.task_instance (tenant, run, dag_id, task_id, map_index, pool, pool_slots, queue, priority_weight, operator, order_at)
+      select tenant, ${next.run}, dag_id, task_id, map_index, pool, pool_slots, queue, priority_weight, operator, now()
+        from airlock.task_instance where run = ${first}`;
+    finished = stage.finish(claimed);
+    await somebodyWaits();
+  });
+  await finished;
+  expect(await firePast(next.run)).toBe(1);
+});
+
+test("depends_on_past: a wake-up that is there already is not taken before the end that rang it again", async () => {
+  await stage.deploy(past({ depends_on_past: true }));
+  const first = await stage.trigger("line", dated(1));
+  const next = await stage.trigger("line", dated(2));
+  await stage.database.owner`
+    insert into airlock.timer (tenant, run, task_id, map_index, kind, due_at)
+    values (${stage.tenant}, ${next}, 'a', -1, 'past', now())`;
+  const taking = await stage.store.tx(stage.tenant, async (tx) => {
+    await wakeLaterRuns(tx, stage.tenant, first, [known.task("a")]);
+    const taken = firePast(next);
+    await somebodyWaits();
+    return { taken };
+  });
+  expect(await taking.taken).toBe(1);
+});
+
+test("what was cleared while its worker did not know that it holds it begins anew", async () => {
+  await stage.deploy(line());
+  const run = await stage.trigger("line");
+  const claimed = await stage.claimNext(run);
+  await stage.deeds.clearInstances(stage.tenant, clearOf());
+  expect(await stage.states(run)).toMatchObject({ a: "restarting" });
+  const held = await stage.store.system((tx) => handOver(tx, stage.worker, [claimed.attempt]));
+  expect(held).toHaveLength(1);
+  await stage.advance(
+    run,
+    held.map(({ task_id, map_index, try_number }) => ({
+      kind: "attempt_stopped",
+      task_id,
+      map_index,
+      try_number,
+    })),
+  );
+  expect(await stage.states(run)).toMatchObject({ a: "queued" });
+  expect(await stage.finish(claimed)).toEqual({ kind: "stale" });
 });

@@ -61,7 +61,14 @@ export type Session = {
 
 export type StoreOptions = { readonly connectionsMax?: number; readonly applicationName?: string };
 
-export function openStore(url: string, options: StoreOptions = {}): Store {
+export const openStore = (url: string, options: StoreOptions = {}): Store =>
+  openStoreOver((settings) => postgres(url, settings), options);
+
+/** Opens one client of the driver; nothing is sent before its first statement. */
+export type Dial = (settings: Options) => postgres.Sql;
+
+/** The same over any client that speaks as the driver does: the simulation has one of its own. */
+export function openStoreOver(dial: Dial, options: StoreOptions = {}): Store {
   const connection = {
     application_name: options.applicationName ?? "airlock",
     idle_in_transaction_session_timeout: 30_000,
@@ -76,8 +83,8 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     fetch_types: false,
     types: arrayTypes,
   };
-  const lines = openLines(url, { ...settings, idle_timeout: 60 }, options.connectionsMax ?? 10);
-  const bell = postgres(url, { ...settings, max: 1, idle_timeout: 60 });
+  const lines = openLines(dial, { ...settings, idle_timeout: 60 }, options.connectionsMax ?? 10);
+  const bell = dial({ ...settings, max: 1, idle_timeout: 60 });
   const sessions = new Set<postgres.Sql>();
   return {
     tx: (tenant, work) => withRetry(() => transact(lines, "airlock_app", tenant, work)),
@@ -92,7 +99,7 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     async session() {
       const lost = Promise.withResolvers<undefined>();
       let ended = false;
-      const own = postgres(url, {
+      const own = dial({
         ...settings,
         max: 1,
         idle_timeout: 0,
@@ -141,7 +148,7 @@ type Lines = {
  * that was cut: what the cut transaction still sends (its ROLLBACK, say) would then run inside another
  * transaction, of another tenant, or on its own as the owner.
  */
-function openLines(url: string, settings: Options, linesMax: number): Lines {
+function openLines(dial: Dial, settings: Options, linesMax: number): Lines {
   const idle: Line[] = [];
   const all = new Set<Line>();
   const waiting: { resolve(line: Line): void; reject(error: unknown): void }[] = [];
@@ -150,7 +157,7 @@ function openLines(url: string, settings: Options, linesMax: number): Lines {
 
   const connect = async (): Promise<Line> => {
     opening += 1;
-    const sql = postgres(url, {
+    const sql = dial({
       ...settings,
       max: 1,
       // What the driver holds back beyond this it would send over a new connection when this one is cut.

@@ -362,8 +362,17 @@ export const writeTimers = (tx: Tx, tenant: string, run: RunKey, rows: readonly 
      set due_at = excluded.due_at, try_number = excluded.try_number`;
 
 /**
+ * Before `wakeLaterRuns`, in a statement of its own: whoever starts a run holds its DAG's lock while it reads how the run
+ * before stands. Without this one, a start and an end at the same moment would each not see the other, and the new run
+ * would wait for ever.
+ */
+export const holdStarts = (tx: Tx, tenant: string, dagId: DagId) => tx`
+  select 1 from airlock.dag where tenant = ${tenant} and dag_id = ${dagId} for share`;
+
+/**
  * Tasks of later runs may have waited for how they ended here (depends_on_past): due at once, so that the scheduler
- * looks at them under those runs' own locks. As many as max_active_runs lets run.
+ * looks at them under those runs' own locks. As many as max_active_runs lets run. A timer that is there already is
+ * written all the same: whoever takes it must wait for us, or would look before our commit.
  */
 export const wakeLaterRuns = (tx: Tx, tenant: string, run: RunKey, tasks: readonly TaskId[]) => tx`
   insert into airlock.timer (tenant, run, task_id, map_index, kind, due_at)
@@ -373,7 +382,8 @@ export const wakeLaterRuns = (tx: Tx, tenant: string, run: RunKey, tasks: readon
      and coalesce(r.logical_date, r.run_after) > coalesce(me.logical_date, me.run_after)
     cross join unnest(${tasks as TaskId[]}::text[]) t(task_id)
    where me.tenant = ${tenant} and me.run = ${run}
-  on conflict do nothing`;
+   order by r.run, t.task_id
+  on conflict (tenant, run, task_id, map_index, kind) do update set due_at = excluded.due_at`;
 
 /** Takes due timers of this run; what is not here any more must not fire. */
 export const takeTimers = (

@@ -107,15 +107,41 @@ export async function readmitLost(
      order by a.attempt
        for update of a skip locked`;
   if (locked.length === 0) return { again: 0, forTheDoor: [] };
-  const lost = await tx<LostAttempt[]>`
+  const lost = await lookAtLost(tx, locked);
+  const back = lost.filter((row) => row.state === "running" && row.crashes < crashesMax);
+  if (back.length > 0) await readmitAttempts(tx, back, "crash");
+  return { again: back.length, forTheDoor: lost.filter((row) => !back.includes(row)) };
+}
+
+/** Locked before. */
+const lookAtLost = (
+  tx: Tx,
+  locked: readonly { readonly tenant: TenantId; readonly attempt: AttemptId }[],
+) => tx<LostAttempt[]>`
     select a.tenant, a.attempt, a.run, a.task_id, a.map_index, a.try_number, a.crashes + 1 as crashes, i.state
       from json_to_recordset(${JSON.stringify(locked)}::text::json) as l(tenant text, attempt uuid)
       join airlock.attempt a on a.tenant = l.tenant and a.attempt = l.attempt
       join airlock.task_instance i on i.tenant = a.tenant and i.run = a.run and i.task_id = a.task_id and i.map_index = a.map_index
      order by a.attempt`;
-  const back = lost.filter((row) => row.state === "running" && row.crashes < crashesMax);
-  if (back.length > 0) await readmitAttempts(tx, back, "crash");
-  return { again: back.length, forTheDoor: lost.filter((row) => !back.includes(row)) };
+
+/**
+ * Attempts that a worker holds by the rows and does not run (a COMMIT whose answer was lost): somebody else is to run
+ * them. Answers those that must go through the door instead: cleared meanwhile, and nobody runs who could stop.
+ */
+export async function handOver(
+  tx: Tx,
+  worker: string,
+  attempts: readonly AttemptId[],
+): Promise<readonly LostAttempt[]> {
+  const locked = await tx<{ tenant: TenantId; attempt: AttemptId }[]>`
+    select a.tenant, a.attempt from airlock.attempt a
+     where a.state = 'running' and a.worker = ${worker} and a.attempt = any(${attempts as AttemptId[]}::uuid[])
+     order by a.attempt
+       for update of a`;
+  if (locked.length === 0) return [];
+  const lost = await lookAtLost(tx, locked);
+  await readmitAttempts(tx, lost, "hand_over");
+  return lost.filter((row) => row.state !== "running");
 }
 
 /** Whose attempts: with `worker`, only while that one holds them. */

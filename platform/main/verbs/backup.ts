@@ -12,6 +12,7 @@ import {
 } from "../../../ops/backup/restore-backup.ts";
 import { takeBackup } from "../../../ops/backup/take-backup.ts";
 import { findEmbedded, startEmbedded } from "../../postgres/embedded.ts";
+import { checkInvariants } from "../../store/invariants.ts";
 import { findHome, holdHome } from "../home.ts";
 import { allRoles } from "../open-platform.ts";
 import { type Format, printAnswer, write } from "../print-answer.ts";
@@ -135,7 +136,10 @@ export async function restore(from: string, options: RestoreFlags): Promise<bool
       stage,
       upTo: archive === undefined ? undefined : { archive, at },
       progress: say,
-      look: (database) => lookAtSecrets(database, process.env["AIRLOCK_SECRET_KEY"]),
+      look: async (database) => [
+        ...(await brokenInvariants(database.url)),
+        ...(await lookAtSecrets(database, process.env["AIRLOCK_SECRET_KEY"])),
+      ],
     }).catch((error: unknown) => {
       throw failed(error instanceof Error ? error.message : String(error));
     });
@@ -188,6 +192,13 @@ export async function restore(from: string, options: RestoreFlags): Promise<bool
   }
 }
 
+async function brokenInvariants(url: string): Promise<readonly string[]> {
+  const checked = await checkInvariants(url);
+  return checked
+    .filter(({ ok }) => !ok)
+    .map(({ id, sentence, violations }) => `${id}: ${sentence} ${violations} rows break it.`);
+}
+
 async function tell(
   { manifest, facts, objects, repositories, problems }: Looked,
   format: Format,
@@ -213,7 +224,9 @@ async function tell(
     [
       `${facts.tenants} tenants, ${facts.dags} DAGs, ${facts.runs} runs, ${facts.task_instances} task instances, ${objects} objects, ${repositories} hosted repositories`,
       ...problems.map((problem) => `✗ ${problem}`),
-      ...(problems.length === 0 ? ["✓ nothing is missing, every secret opens"] : []),
+      ...(problems.length === 0
+        ? ["✓ nothing is missing, the invariants hold, every secret opens"]
+        : []),
       ...(placed === undefined
         ? []
         : [
