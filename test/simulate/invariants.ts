@@ -47,7 +47,8 @@ const attemptSteps = new Set([
 
 const ended: readonly string[] = ["success", "failed", "skipped", "upstream_failed", "removed"];
 const steps: Readonly<Record<string, readonly string[]>> = {
-  none: ["scheduled", "running", ...ended],
+  // Cleared with its upstreams before it began: the tries that it is given change.
+  none: ["none", "scheduled", "running", ...ended],
   // Cleared, and ready at once.
   scheduled: ["none", "scheduled", "queued", ...ended],
   queued: ["running", "none", "scheduled", ...ended],
