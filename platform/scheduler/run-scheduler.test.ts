@@ -75,6 +75,9 @@ test("schedulers that take turns at one DAG within milliseconds never exceed its
         for (let turn = 0; turn < 6; turn += 1) await createDueRuns({ ...door, log });
       }),
     );
+    // Whoever finds the DAG locked leaves it to the one who has it, so that few turns may make fewer.
+    expect((await runs()).length).toBeLessThanOrEqual(3);
+    for (let turn = 0; turn < 6; turn += 1) await createDueRuns({ ...stage, log });
     expect(await runs()).toHaveLength(3);
   }
 });

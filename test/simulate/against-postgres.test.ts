@@ -485,6 +485,9 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
         "started_at",
         "uid",
         "first_reschedule_at",
+        "trace",
+        "previous_attempt",
+        "previous_fence",
       ];
       return Object.fromEntries(
         Object.entries(claimed).filter(([column]) => !apart.includes(column)),

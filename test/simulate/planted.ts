@@ -187,7 +187,7 @@ export const bugs: readonly Bug[] = [
   bug("the run's own counts are written", {
     "write run": (handler) =>
       function* (s, p) {
-        const before = s.get(s.tables.run, text(p[14]));
+        const before = s.get(s.tables.run, text(p[16]));
         return yield* handler(
           s,
           p.with(2, before?.has_instances === true ? before.unfinished : p[2]),
