@@ -22,7 +22,12 @@ describe.skipIf(!root || !reachable)("an ordinary user", () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), "ordinary-"));
     chmodSync(folder, 0o755);
-    for (const room of ["platform/model", "tenants/sandbox", "tenants/supervisor"])
+    for (const room of [
+      "platform/model",
+      "ops/failpoints",
+      "tenants/sandbox",
+      "tenants/supervisor",
+    ])
       cpSync(join(house, room), join(folder, room), { recursive: true });
     cpSync(join(house, "package.json"), join(folder, "package.json"));
     mkdirSync(join(folder, "home"));

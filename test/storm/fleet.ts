@@ -94,6 +94,7 @@ export function openFleet(options: FleetOptions): Fleet {
       env: {
         ...options.env,
         AIRLOCK_HOME: member.home,
+        ...(member.role === "server" ? {} : { AIRLOCK_PORT: "0" }),
         DATABASE_URL: options.databaseUrl(),
         AIRLOCK_FAILPOINT: failpoints,
         AIRLOCK_STORM_CLOCK: clockOf(member),

@@ -3,24 +3,34 @@ import { expect, test } from "vitest";
 import { planStorm } from "./plan-storm.ts";
 import { runStorm } from "./run-storm.ts";
 
-test("nothing is lost, doubled or stuck in a storm over all roles, and each failpoint fires", async () => {
-  const heard: string[] = [];
-  const report = await runStorm(planStorm({ seed: 20_261_124 }), (line) => void heard.push(line));
-  const { violations, fell, missing, skipped } = report;
-  if (skipped.length > 0) console.warn(`SKIPPED in the storm: ${skipped.join("; ")}`);
-  expect({ violations, fell, missing }, heard.slice(-30).join("\n")).toEqual({
-    violations: [],
-    fell: [],
-    missing: [],
-  });
-  expect(report).toMatchObject({ lost: 0, doubled: 0, stuck: 0, failed: 0, pushes_not_live: 0 });
-  expect(report.tasks).toBeGreaterThanOrEqual(5_000);
-  expect(report.kills).toBeGreaterThanOrEqual(100);
-  expect(report.freezes).toBeGreaterThanOrEqual(50);
-  expect(report.failpoints_least).toBeGreaterThanOrEqual(1);
-  // It was a storm: workers vanished under tasks that had acted already, and that shows.
-  expect(report.guest_attempts).toBeGreaterThan(report.effects);
-}, 900_000);
+const asked = process.env["AIRLOCK_STORM_SLICE"] === "1";
+if (!asked)
+  console.warn(
+    "SKIPPED: the storm's slice takes minutes of both cores; run it by npm run storm, or here with AIRLOCK_STORM_SLICE=1",
+  );
+
+test.skipIf(!asked)(
+  "nothing is lost, doubled or stuck in a storm over all roles, and each failpoint fires",
+  async () => {
+    const heard: string[] = [];
+    const report = await runStorm(planStorm({ seed: 20_261_124 }), (line) => void heard.push(line));
+    const { violations, fell, missing, skipped } = report;
+    if (skipped.length > 0) console.warn(`SKIPPED in the storm: ${skipped.join("; ")}`);
+    expect({ violations, fell, missing }, heard.slice(-30).join("\n")).toEqual({
+      violations: [],
+      fell: [],
+      missing: [],
+    });
+    expect(report).toMatchObject({ lost: 0, doubled: 0, stuck: 0, failed: 0, pushes_not_live: 0 });
+    expect(report.tasks).toBeGreaterThanOrEqual(5_000);
+    expect(report.kills).toBeGreaterThanOrEqual(100);
+    expect(report.freezes).toBeGreaterThanOrEqual(50);
+    expect(report.failpoints_least).toBeGreaterThanOrEqual(1);
+    // It was a storm: workers vanished under tasks that had acted already, and that shows.
+    expect(report.guest_attempts).toBeGreaterThan(report.effects);
+  },
+  900_000,
+);
 
 test("a storm grows with what is asked of it", () => {
   const slice = planStorm({ seed: 1 });
