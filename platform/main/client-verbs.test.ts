@@ -413,3 +413,26 @@ test("connections of a file are made or changed; a password never stands on the 
     port: 5432,
   });
 });
+
+test("two people's now may be the same millisecond: the second asks again, but moves no date that was given", async () => {
+  let turns = 0;
+  answers.set("POST /t/acme/api/v2/dags/orders/dagRuns", (_request, response) => {
+    turns += 1;
+    response.writeHead(turns === 1 ? 409 : 200, { "content-type": "application/json" });
+    response.end(
+      JSON.stringify(
+        turns === 1
+          ? { detail: "A run of DAG 'orders' with run_id 'a' exists already for this logical date" }
+          : { dag_run_id: "b" },
+      ),
+    );
+  });
+  expect(await airlock(["trigger", "acme/orders"], { env })).toMatchObject({ code: 0 });
+  const [first, second] = asked.map(({ body }) => (body as { logical_date: string }).logical_date);
+  expect(Date.parse(second ?? "")).toBeGreaterThan(Date.parse(first ?? ""));
+  turns = 0;
+  const dated = await airlock(["trigger", "acme/orders", "--logical-date", "2026-01-01"], { env });
+  expect(dated).toMatchObject({ code: 1 });
+  expect(dated.stderr).toContain("exists already");
+  expect(turns).toBe(1);
+});

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { JsonObject } from "../../model/json.ts";
 import { apiPath, askServer } from "../ask-server.ts";
 import { orderTasks } from "../order-tasks.ts";
@@ -7,6 +8,9 @@ import { durationText, showRun } from "../show-run.ts";
 import type { Shared } from "../verb-options.ts";
 import { Interrupted, untilInterrupted, watchRun } from "../watch-run.ts";
 import { instanceName, instancesOf, type RunRef, refOf, runPath, text } from "./find-run.ts";
+
+const isSameMoment = (error: unknown): boolean =>
+  error instanceof Error && error.message.endsWith("exists already for this logical date");
 
 /** Answers whether the run succeeded, or, without --wait, that it was made. */
 export async function trigger(
@@ -20,16 +24,23 @@ export async function trigger(
 ): Promise<boolean> {
   const ref = refOf(name, "dag");
   const dag = ref.dag ?? ("" as never);
-  const body: JsonObject = {
+  const body = (): JsonObject => ({
     conf: options.conf === undefined ? {} : readConf(options.conf),
     // Now, as Airflow's page and command do: without a date a run has no `ds`, and most DAGs use one.
     logical_date: new Date(
       options.logicalDate === undefined ? Date.now() : readTime(options.logicalDate),
     ).toISOString(),
     ...(options.runId === undefined ? {} : { dag_run_id: options.runId }),
-  };
+  });
   const server = askServer(options);
-  const made = await server.send("POST", apiPath(ref.tenant, "dags", dag, "dagRuns"), body);
+  const send = (): Promise<JsonObject> =>
+    server.send("POST", apiPath(ref.tenant, "dags", dag, "dagRuns"), body()) as Promise<JsonObject>;
+  const made = await send().catch(async (error: unknown) => {
+    // Somebody else's "now" was the same millisecond: a moment later it is another one. A date that was asked for is not ours to move.
+    if (options.logicalDate !== undefined || !isSameMoment(error)) throw error;
+    await pause(1 + Math.random() * 20);
+    return send();
+  });
   const run: RunRef = { tenant: ref.tenant, dag, run: text(made, "dag_run_id") as RunRef["run"] };
   const full = `${run.tenant}/${run.dag}/${run.run}`;
   if (options.wait !== true) {
