@@ -3,7 +3,7 @@
  * was in that place is moved, not removed.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import {
   appendFile,
   chmod,
@@ -73,9 +73,11 @@ export async function layOut(options: RestoreOptions): Promise<Looked> {
   const server = await startEmbedded({ folder: join(stage, "postgres"), progress });
   try {
     const url = databaseOf(server.url);
-    const { objects, ...facts } = await readRestored(url).catch(async (error: unknown) => {
-      throw (await whyItEnded(stage)) ?? error;
-    });
+    const { objects, ...facts } = await unlessEnded(server.pid, readRestored(url)).catch(
+      async (error: unknown) => {
+        throw (await whyItEnded(stage)) ?? error;
+      },
+    );
     progress("looking at it");
     const problems = [
       ...objects
@@ -101,10 +103,33 @@ export async function layOut(options: RestoreOptions): Promise<Looked> {
   }
 }
 
+/** The driver goes on asking for a server that has ended, for ever and without keeping the process awake. */
+async function unlessEnded<T>(pid: number, asking: Promise<T>): Promise<T> {
+  const ended = Promise.withResolvers<never>();
+  const look = setInterval(() => {
+    if (!isRunning(pid)) ended.reject(new Error("Postgres ended while it replayed."));
+  }, 200);
+  try {
+    return await Promise.race([asking, ended.promise]);
+  } finally {
+    clearInterval(look);
+  }
+}
+
+/** A child of ours that nobody waited for is a zombie: it has ended. */
+function isRunning(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] !== "Z";
+  } catch {
+    return false;
+  }
+}
+
 /** A server that gives up its replay ends; what it said then tells more than the line that was cut. */
 async function whyItEnded(stage: string): Promise<Error | undefined> {
   const said = await readFile(join(stage, "postgres", "server.log"), "utf8").catch(() => "");
-  const [, fatal] = /FATAL: +(.*)/.exec(said) ?? [];
+  // Those that came too early were told so, each in a line of its own.
+  const [, fatal] = /FATAL: +(?!the database system is)(.*)/.exec(said) ?? [];
   return fatal === undefined
     ? undefined
     : new Error(`Postgres could not replay the archived changes: ${fatal}.`);

@@ -339,6 +339,8 @@ const accepts = (port: number): Promise<boolean> =>
     };
     socket.setTimeout(2_000, () => done(false));
     socket.once("error", () => done(false));
+    // A server that ends at this moment hangs up without a word.
+    socket.once("close", () => done(false));
     socket.once("connect", () => {
       // A start packet for a user that is asked for a password: 'R' (authentication) means it is up,
       // 'E' means it is starting up or shutting down.
