@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { airlock, startAirlock } from "../../test/kit/airlock-command.ts";
+import { takenDateWords, takenIdWords } from "../model/run.ts";
 
 type Asked = {
   readonly method: string;
@@ -414,25 +415,41 @@ test("connections of a file are made or changed; a password never stands on the 
   });
 });
 
-test("two people's now may be the same millisecond: the second asks again, but moves no date that was given", async () => {
-  let turns = 0;
+test.each([
+  ["its id, which is made of the date", [], takenIdWords],
+  ["its date", ["--run-id", "mine"], takenDateWords],
+])(
+  "two people's now may be the same millisecond: the second asks again where the other has %s",
+  async (_name, more, words) => {
+    let turns = 0;
+    answers.set("POST /t/acme/api/v2/dags/orders/dagRuns", (_request, response) => {
+      turns += 1;
+      response.writeHead(turns < 3 ? 409 : 200, { "content-type": "application/json" });
+      response.end(
+        JSON.stringify(
+          turns < 3
+            ? { detail: `A run of DAG 'orders' with run_id 'a' ${words}` }
+            : { dag_run_id: "b" },
+        ),
+      );
+    });
+    expect(await airlock(["trigger", "acme/orders", ...more], { env })).toMatchObject({ code: 0 });
+    const dates = asked.map(({ body }) => (body as { logical_date: string }).logical_date);
+    expect(dates).toEqual([...new Set(dates)].toSorted());
+    expect(dates).toHaveLength(3);
+  },
+);
+
+test.each([
+  [["--logical-date", "2026-01-01"], takenDateWords],
+  [["--run-id", "mine"], takenIdWords],
+])("a date or an id that was asked for is not moved: %s", async (more, words) => {
   answers.set("POST /t/acme/api/v2/dags/orders/dagRuns", (_request, response) => {
-    turns += 1;
-    response.writeHead(turns === 1 ? 409 : 200, { "content-type": "application/json" });
-    response.end(
-      JSON.stringify(
-        turns === 1
-          ? { detail: "A run of DAG 'orders' with run_id 'a' exists already for this logical date" }
-          : { dag_run_id: "b" },
-      ),
-    );
+    response.writeHead(409, { "content-type": "application/json" });
+    response.end(JSON.stringify({ detail: `A run of DAG 'orders' with run_id 'mine' ${words}` }));
   });
-  expect(await airlock(["trigger", "acme/orders"], { env })).toMatchObject({ code: 0 });
-  const [first, second] = asked.map(({ body }) => (body as { logical_date: string }).logical_date);
-  expect(Date.parse(second ?? "")).toBeGreaterThan(Date.parse(first ?? ""));
-  turns = 0;
-  const dated = await airlock(["trigger", "acme/orders", "--logical-date", "2026-01-01"], { env });
-  expect(dated).toMatchObject({ code: 1 });
-  expect(dated.stderr).toContain("exists already");
-  expect(turns).toBe(1);
+  const told = await airlock(["trigger", "acme/orders", ...more], { env });
+  expect(told).toMatchObject({ code: 1 });
+  expect(told.stderr).toContain("exists already");
+  expect(asked).toHaveLength(1);
 });

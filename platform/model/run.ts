@@ -226,3 +226,7 @@ export type RunDecisions = {
   readonly past_changed: readonly TaskId[];
   readonly run?: RunChange;
 };
+
+/** How the answer ends for a run that is there already: by its id, or by its logical date. The command tells them apart by these words. */
+export const takenIdWords = "exists already";
+export const takenDateWords = `${takenIdWords} for this logical date`;

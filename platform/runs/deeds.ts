@@ -16,7 +16,14 @@ import {
   type TenantId,
 } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
-import type { InstanceKey, InstanceRow, RunEvent, RunOrigin } from "../model/run.ts";
+import {
+  type InstanceKey,
+  type InstanceRow,
+  type RunEvent,
+  type RunOrigin,
+  takenDateWords,
+  takenIdWords,
+} from "../model/run.ts";
 import type { RunState } from "../model/states.ts";
 import { addNotice } from "../store/changes.ts";
 import type { Tx } from "../store/open.ts";
@@ -153,7 +160,7 @@ export function openDeeds(deps: DeedDeps) {
         case "exists":
           return bad({
             kind: "exists",
-            message: `A run of DAG '${run.dag_id}' with run_id '${created.run_id}' exists already${created.run_id === read.value ? "" : " for this logical date"}`,
+            message: `A run of DAG '${run.dag_id}' with run_id '${created.run_id}' ${created.run_id === read.value ? takenIdWords : takenDateWords}`,
           });
         case "no_such_dag":
           return bad({ kind: "not_found", message: `DAG with dag_id: '${run.dag_id}' not found` });

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { JsonObject } from "../../model/json.ts";
+import { takenDateWords, takenIdWords } from "../../model/run.ts";
 import { apiPath, askServer } from "../ask-server.ts";
 import { orderTasks } from "../order-tasks.ts";
 import { columns, printAnswer, tell, write } from "../print-answer.ts";
@@ -8,9 +9,6 @@ import { durationText, showRun } from "../show-run.ts";
 import type { Shared } from "../verb-options.ts";
 import { Interrupted, untilInterrupted, watchRun } from "../watch-run.ts";
 import { instanceName, instancesOf, type RunRef, refOf, runPath, text } from "./find-run.ts";
-
-const isSameMoment = (error: unknown): boolean =>
-  error instanceof Error && error.message.endsWith("exists already for this logical date");
 
 /** Answers whether the run succeeded, or, without --wait, that it was made. */
 export async function trigger(
@@ -33,14 +31,22 @@ export async function trigger(
     ...(options.runId === undefined ? {} : { dag_run_id: options.runId }),
   });
   const server = askServer(options);
-  const send = (): Promise<JsonObject> =>
-    server.send("POST", apiPath(ref.tenant, "dags", dag, "dagRuns"), body()) as Promise<JsonObject>;
-  const made = await send().catch(async (error: unknown) => {
-    // Somebody else's "now" was the same millisecond: a moment later it is another one. A date that was asked for is not ours to move.
-    if (options.logicalDate !== undefined || !isSameMoment(error)) throw error;
-    await pause(1 + Math.random() * 20);
-    return send();
-  });
+  // Somebody else's "now" may be the same millisecond: a moment later it is another one. What was asked for is not ours to move.
+  const mayAsk = (error: unknown): boolean =>
+    options.logicalDate === undefined &&
+    error instanceof Error &&
+    (error.message.endsWith(takenDateWords) ||
+      (options.runId === undefined && error.message.endsWith(takenIdWords)));
+  const send = async (triesLeft: number): Promise<unknown> => {
+    try {
+      return await server.send("POST", apiPath(ref.tenant, "dags", dag, "dagRuns"), body());
+    } catch (error) {
+      if (triesLeft === 0 || !mayAsk(error)) throw error;
+      await pause(1 + Math.random() * 20);
+      return send(triesLeft - 1);
+    }
+  };
+  const made = (await send(5)) as JsonObject;
   const run: RunRef = { tenant: ref.tenant, dag, run: text(made, "dag_run_id") as RunRef["run"] };
   const full = `${run.tenant}/${run.dag}/${run.run}`;
   if (options.wait !== true) {
