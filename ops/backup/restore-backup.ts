@@ -3,7 +3,7 @@
  * was in that place is moved, not removed.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import {
   appendFile,
   chmod,
@@ -16,7 +16,13 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { findEmbedded, restoreCommand, startEmbedded } from "../../platform/postgres/embedded.ts";
+import {
+  databaseUrl,
+  type EmbeddedPostgres,
+  findEmbedded,
+  restoreCommand,
+  startEmbedded,
+} from "../../platform/postgres/embedded.ts";
 import { postgresUser } from "../../platform/postgres/reachable.ts";
 import { type RestoredFacts, readRestored } from "../../platform/store/base-backup.ts";
 import { findDamage, type Manifest, readManifest } from "./manifest.ts";
@@ -72,8 +78,8 @@ export async function layOut(options: RestoreOptions): Promise<Looked> {
   progress("starting Postgres on it");
   const server = await startEmbedded({ folder: join(stage, "postgres"), progress });
   try {
-    const url = databaseOf(server.url);
-    const { objects, ...facts } = await unlessEnded(server.pid, readRestored(url)).catch(
+    const url = databaseUrl(server.url, "airlock");
+    const { objects, ...facts } = await unlessEnded(server, readRestored(url)).catch(
       async (error: unknown) => {
         throw (await whyItEnded(stage)) ?? error;
       },
@@ -104,24 +110,15 @@ export async function layOut(options: RestoreOptions): Promise<Looked> {
 }
 
 /** The driver goes on asking for a server that has ended, for ever and without keeping the process awake. */
-async function unlessEnded<T>(pid: number, asking: Promise<T>): Promise<T> {
+async function unlessEnded<T>(server: EmbeddedPostgres, asking: Promise<T>): Promise<T> {
   const ended = Promise.withResolvers<never>();
   const look = setInterval(() => {
-    if (!isRunning(pid)) ended.reject(new Error("Postgres ended while it replayed."));
+    if (!server.isRunning()) ended.reject(new Error("Postgres ended while it replayed."));
   }, 200);
   try {
     return await Promise.race([asking, ended.promise]);
   } finally {
     clearInterval(look);
-  }
-}
-
-/** A child of ours that nobody waited for is a zombie: it has ended. */
-function isRunning(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] !== "Z";
-  } catch {
-    return false;
   }
 }
 
@@ -173,12 +170,6 @@ async function repositoriesOf(stage: string): Promise<readonly string[]> {
     for (const repository of await readdir(join(root, tenant)))
       found.push(`${tenant}/${repository}`);
   return found;
-}
-
-function databaseOf(serverUrl: string): string {
-  const url = new URL(serverUrl);
-  url.pathname = "/airlock";
-  return url.href;
 }
 
 /** Which pieces a home has already: a restore would put others in their place. */

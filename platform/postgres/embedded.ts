@@ -36,6 +36,7 @@ export type EmbeddedPostgres = {
   readonly pid: number;
   /** true: it was already running, left behind by a process that was killed. */
   readonly adopted: boolean;
+  isRunning(): boolean;
   stop(): Promise<void>;
 };
 
@@ -79,8 +80,16 @@ function handle(pid: number, port: number, secret: string, adopted: boolean): Em
     port,
     pid,
     adopted,
+    isRunning: () => signal(pid, 0),
     stop: () => stopServer(pid),
   };
+}
+
+/** Another database of the same server. */
+export function databaseUrl(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
 }
 
 type Binaries = { readonly initdb: string; readonly postgres: string };
@@ -126,8 +135,10 @@ function repairSymlinks(native: string): void {
   }
 }
 
+const secretFileOf = (folder: string): string => join(dirname(folder), "postgres.secret");
+
 function readSecret(folder: string): string {
-  const file = join(dirname(folder), "postgres.secret");
+  const file = secretFileOf(folder);
   if (existsSync(file)) return readFileSync(file, "utf8").trim();
   const secret = randomBytes(24).toString("base64url");
   writeFileSync(file, secret, { mode: 0o600 });
@@ -322,11 +333,12 @@ export async function findEmbedded(
 ): Promise<{ readonly url: string; readonly pid: number } | undefined> {
   const data = join(folder, "data");
   const pidFile = join(data, "postmaster.pid");
-  if (!existsSync(pidFile)) return undefined;
+  // A look makes no secret: a new one would open nothing, and stand where the right one is to be put back.
+  if (!existsSync(pidFile) || !existsSync(secretFileOf(folder))) return undefined;
   const [pid = "", , , port = ""] = readFileSync(pidFile, "utf8").split("\n");
   if (!isPostgresOn(Number(pid), data) || !(await accepts(Number(port)))) return undefined;
   const { url } = handle(Number(pid), Number(port), readSecret(folder), true);
-  return { url: url.replace(/\/postgres$/, "/airlock"), pid: Number(pid) };
+  return { url: databaseUrl(url, "airlock"), pid: Number(pid) };
 }
 
 /** Whether it accepts sessions: asks as a client does (SSLRequest), since the port opens before recovery ends. */

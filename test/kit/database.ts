@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import postgres from "postgres";
 import { inject } from "vitest";
+import { databaseUrl } from "../../platform/postgres/embedded.ts";
 
 export type TestDatabase = {
   readonly url: string;
@@ -14,7 +15,7 @@ export async function openDatabase(server = inject("postgresUrl")): Promise<Test
   const name = `t_${randomUUID().replaceAll("-", "")}`;
   const admin = postgres(server, { max: 1, onnotice: () => undefined });
   await admin.unsafe(`create database ${name} template airlock_template strategy file_copy`);
-  const url = server.replace(/\/postgres$/, `/${name}`);
+  const url = databaseUrl(server, name);
   const owner = postgres(url, { max: 4, onnotice: () => undefined });
   return {
     url,

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import type { TestProject } from "vitest/node";
-import { startEmbedded } from "../../platform/postgres/embedded.ts";
+import { databaseUrl, startEmbedded } from "../../platform/postgres/embedded.ts";
 import { migrateQueue } from "../../platform/queue/migrate.ts";
 import { migrate } from "../../platform/store/migrate.ts";
 
@@ -43,7 +43,7 @@ export async function startThrowAwayPostgres(): Promise<{
   const owner = postgres(server.url, { max: 1, onnotice: () => undefined });
   await owner`create database airlock_template`;
   await owner.end();
-  const url = server.url.replace(/\/postgres$/, "/airlock_template");
+  const url = databaseUrl(server.url, "airlock_template");
   await migrateQueue(url);
   await migrate(url);
   return {

@@ -11,7 +11,7 @@ import {
   putInPlace,
 } from "../../../ops/backup/restore-backup.ts";
 import { takeBackup } from "../../../ops/backup/take-backup.ts";
-import { findEmbedded, startEmbedded } from "../../postgres/embedded.ts";
+import { databaseUrl, findEmbedded, startEmbedded } from "../../postgres/embedded.ts";
 import { checkInvariants } from "../../store/invariants.ts";
 import { findHome, holdHome } from "../home.ts";
 import { allRoles } from "../open-platform.ts";
@@ -94,18 +94,12 @@ async function openDatabase(
   const held = await holdHome(home, allRoles);
   const server = await startEmbedded({ folder, progress: say });
   return {
-    url: databaseOf(server.url),
+    url: databaseUrl(server.url, "airlock"),
     async close() {
       await server.stop();
       held.release();
     },
   };
-}
-
-function databaseOf(serverUrl: string): string {
-  const url = new URL(serverUrl);
-  url.pathname = "/airlock";
-  return url.href;
 }
 
 export type RestoreFlags = {
