@@ -4,7 +4,6 @@ import postgres from "postgres";
 import { apiPath, openServer, platformPath } from "../../platform/main/ask-server.ts";
 import { known, type RunKey } from "../../platform/model/ids.ts";
 import { migrateQueue } from "../../platform/queue/migrate.ts";
-import { openDoor } from "../../platform/runs/advance-run.ts";
 import { createRun } from "../../platform/runs/create-run.ts";
 import { openDagCache } from "../../platform/runs/dag-cache.ts";
 import { type Claimed, claimAttempt } from "../../platform/store/claim.ts";
@@ -12,6 +11,7 @@ import { migrate } from "../../platform/store/migrate.ts";
 import { openStore, type Store } from "../../platform/store/open.ts";
 import { dagSpec } from "../../test/kit/dag-spec.ts";
 import { type Clone, eventually } from "../../test/kit/house.ts";
+import { openQuietDoor } from "../../test/kit/quiet-door.ts";
 import { dailyDag } from "./dag-files.ts";
 import { measureBareGit } from "./floors.ts";
 import { mean, median, percentile, say } from "./measure.ts";
@@ -79,18 +79,7 @@ async function openLine(
 ): Promise<Line> {
   const at = known.tenant(tenant);
   const dags = openDagCache();
-  const door = openDoor({
-    store,
-    dags,
-    leaseSeconds: 60,
-    changed: () => undefined,
-    stopped: () => undefined,
-    timerSet: () => undefined,
-    runEnded: () => undefined,
-    onProblem: (message, error) => {
-      throw new Error(message, { cause: error });
-    },
-  });
+  const door = openQuietDoor({ store, dags, leaseSeconds: 60 });
   // The others wait for a task that nobody runs.
   const others = Array.from({ length: tasks - steps - 1 }, (_, i) => ({ task_id: `other_${i}` }));
   const spec = dagSpec(

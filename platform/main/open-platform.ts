@@ -40,6 +40,7 @@ import { migrateQueue } from "../queue/migrate.ts";
 import { openDoor } from "../runs/advance-run.ts";
 import { openDagCache } from "../runs/dag-cache.ts";
 import { openDeeds } from "../runs/deeds.ts";
+import { hearWakes } from "../scheduler/hear-wakes.ts";
 import { keepHouse } from "../scheduler/keep-house.ts";
 import { runScheduler, type Scheduler } from "../scheduler/run-scheduler.ts";
 import { type Keyring, openKeyring } from "../secrets/keyring.ts";
@@ -319,19 +320,7 @@ async function openParts(
       leaseSeconds: settings.leaseSeconds,
     });
     const mine = scheduler;
-    await store.listen(
-      "airlock_wake",
-      () => mine.wake(),
-      () => mine.wake(),
-    );
-    await store.listen(
-      "airlock_queued",
-      (payload) => {
-        const [tenant = "", dagId = ""] = payload.split(" ");
-        mine.startQueued(known.tenant(tenant), known.dag(dagId));
-      },
-      () => undefined,
-    );
+    await hearWakes(store, mine);
     closers.push(() => mine.stop());
     const anchors = join(home.folder, "audit-heads.jsonl");
     const keeping = keepHouse({

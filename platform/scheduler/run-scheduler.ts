@@ -9,7 +9,6 @@ import { failpointsSet, hit } from "../../ops/failpoints/failpoints.ts";
 import type { Logger } from "../../ops/telemetry/log.ts";
 import { metrics } from "../../ops/telemetry/metrics.ts";
 import type { DagId, TenantId } from "../model/ids.ts";
-import type { RunEvent, TimerKind } from "../model/run.ts";
 import type { Door } from "../runs/advance-run.ts";
 import { type CreateDeps, startQueuedRuns } from "../runs/create-run.ts";
 import { isAway } from "../store/open.ts";
@@ -17,6 +16,7 @@ import { takeTimers } from "../store/run-rows.ts";
 import { type DueTimer, dueTimers, nextDueMs, postponeTimers } from "../store/timers.ts";
 import { createDueRuns, dagsWithPlaces, planFreed, planSchedules } from "./create-due-runs.ts";
 import { openRecovery } from "./recover.ts";
+import { timerEvent } from "./timer-event.ts";
 
 export type Scheduler = {
   /** Something may be due earlier than it sleeps. */
@@ -185,20 +185,7 @@ async function fire(door: Door, timers: readonly DueTimer[]): Promise<void> {
     why: "due",
     async plan({ tx, tenant, row }) {
       const taken = await takeTimers(tx, tenant, row.run, timers);
-      return taken.map(
-        (timer): RunEvent =>
-          timer.kind === "run_timeout"
-            ? { kind: "run_timed_out" }
-            : timer.kind === "past"
-              ? { kind: "past_changed", task_ids: [timer.task_id] }
-              : {
-                  kind: "timer_fired",
-                  task_id: timer.task_id,
-                  map_index: timer.map_index,
-                  try_number: timer.try_number,
-                  timer: timer.kind as TimerKind | "deferral",
-                },
-      );
+      return taken.map(timerEvent);
     },
   });
 }

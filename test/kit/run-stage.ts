@@ -57,6 +57,19 @@ export type RunStage = OpenedDoor & {
   closeAll(): Promise<void>;
 };
 
+/** What is alike in all runs that a test makes by hand. */
+export const manualRun = {
+  run_type: "manual",
+  logical_date: null,
+  interval_start: null,
+  interval_end: null,
+  run_after: "2026-01-01T00:00:00Z",
+  conf: {},
+  triggered_by: "test",
+  triggering_user: null,
+  note: null,
+} as const satisfies Omit<NewRun, "dag_id" | "run_id">;
+
 export type Finish = {
   readonly kind?: "succeeded" | "failed" | "stopped";
   readonly wish?: boolean | { hops: number; ms: number };
@@ -129,15 +142,7 @@ function stageOn(database: TestDatabase): RunStage {
       createRun(by, tenant, {
         dag_id: known.dag(dagId),
         run_id: known.run(`manual__${randomUUID()}`),
-        run_type: "manual",
-        logical_date: null,
-        interval_start: null,
-        interval_end: null,
-        run_after: "2026-01-01T00:00:00Z",
-        conf: {},
-        triggered_by: "test",
-        triggering_user: null,
-        note: null,
+        ...manualRun,
         ...more,
       }),
     async trigger(dagId, more) {

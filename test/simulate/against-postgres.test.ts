@@ -4,8 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AttemptId, known, type RunKey } from "../../platform/model/ids.ts";
-import type { RunEvent } from "../../platform/model/run.ts";
-import { type Door, openDoor } from "../../platform/runs/advance-run.ts";
+import type { Door } from "../../platform/runs/advance-run.ts";
 import { createRun, startQueuedRuns } from "../../platform/runs/create-run.ts";
 import { type DagCache, openDagCache } from "../../platform/runs/dag-cache.ts";
 import { openDeeds, type RunDeeds } from "../../platform/runs/deeds.ts";
@@ -15,6 +14,7 @@ import {
   planFreed,
   planSchedules,
 } from "../../platform/scheduler/create-due-runs.ts";
+import { timerEvent } from "../../platform/scheduler/timer-event.ts";
 import { type Claimed, claimAttempt } from "../../platform/store/claim.ts";
 import { openStoreOver, type Store } from "../../platform/store/open.ts";
 import * as rows from "../../platform/store/run-rows.ts";
@@ -30,7 +30,8 @@ import {
   ringForgotten,
   waitingTenants,
 } from "../../platform/store/workers.ts";
-import { knockOf, openRunStage, type RunStage } from "../kit/run-stage.ts";
+import { openQuietDoor } from "../kit/quiet-door.ts";
+import { knockOf, manualRun, openRunStage, type RunStage } from "../kit/run-stage.ts";
 import { dialInto } from "./client.ts";
 import { teachStatements } from "./database/open-server.ts";
 import { Server } from "./database/server.ts";
@@ -102,24 +103,8 @@ type Hands = {
 };
 
 function openHouse(store: Store): House {
-  let cache = openDagCache();
-  const dags = {
-    known: (...at: Parameters<DagCache["known"]>) => cache.known(...at),
-    get: (...at: Parameters<DagCache["get"]>) => cache.get(...at),
-  };
-  cache = openDagCache();
-  const door = openDoor({
-    store,
-    dags,
-    leaseSeconds: 15,
-    changed: () => undefined,
-    stopped: () => undefined,
-    timerSet: () => undefined,
-    runEnded: () => undefined,
-    onProblem: (message, error) => {
-      throw new Error(message, { cause: error });
-    },
-  });
+  const dags = openDagCache();
+  const door = openQuietDoor({ store, dags, leaseSeconds: 15 });
   const deeds = openDeeds({ store, door, dags, scheduleChanged: () => undefined });
   return { store, door, deeds, dags, held: new Map() };
 }
@@ -457,15 +442,7 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
       return createRun(house, tenant, {
         dag_id: known.dag(run.dag_id),
         run_id: known.run(run.run_id),
-        run_type: "manual",
-        logical_date: null,
-        interval_start: null,
-        interval_end: null,
-        run_after: "2026-01-01T00:00:00Z",
-        conf: {},
-        triggered_by: "test",
-        triggering_user: null,
-        note: null,
+        ...manualRun,
       });
     },
   claim: (dice) => {
@@ -670,20 +647,7 @@ const kinds: Readonly<Record<string, (dice: Dice) => Deed["do"]>> = {
                   line(task_id, map_index, kind, try_number),
                 ),
               );
-              return taken.map(
-                (timer): RunEvent =>
-                  timer.kind === "run_timeout"
-                    ? { kind: "run_timed_out" }
-                    : timer.kind === "past"
-                      ? { kind: "past_changed", task_ids: [timer.task_id] }
-                      : {
-                          kind: "timer_fired",
-                          task_id: timer.task_id,
-                          map_index: timer.map_index,
-                          try_number: timer.try_number,
-                          timer: timer.kind as "retry",
-                        },
-              );
+              return taken.map(timerEvent);
             },
           },
         );

@@ -10,6 +10,7 @@ import type { Objects } from "../../platform/objects/open-objects.ts";
 import { openDoor } from "../../platform/runs/advance-run.ts";
 import { openDagCache } from "../../platform/runs/dag-cache.ts";
 import { openDeeds, type RunDeeds } from "../../platform/runs/deeds.ts";
+import { hearWakes } from "../../platform/scheduler/hear-wakes.ts";
 import { runScheduler, type Scheduler } from "../../platform/scheduler/run-scheduler.ts";
 import { type Dial, openStoreOver } from "../../platform/store/open.ts";
 import { openQueue } from "./queue.ts";
@@ -84,19 +85,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
       leaseSeconds,
     });
     scheduler = mine;
-    await store.listen(
-      "airlock_wake",
-      () => mine.wake(),
-      () => mine.wake(),
-    );
-    await store.listen(
-      "airlock_queued",
-      (payload) => {
-        const [tenant = "", dagId = ""] = payload.split(" ");
-        mine.startQueued(known.tenant(tenant), known.dag(dagId));
-      },
-      () => undefined,
-    );
+    await hearWakes(store, mine);
   }
   if (roles.includes("worker"))
     executor = await openExecutor({
