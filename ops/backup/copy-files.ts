@@ -1,4 +1,5 @@
 /** Copies a folder that others may be writing to, and says of each file how long it is and what its hash is. */
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { lstat, mkdir, readdir } from "node:fs/promises";
@@ -73,6 +74,14 @@ export async function copyFile(copying: Copying, from: string, to: string): Prom
   );
   if (is) copying.files.push({ path: to, bytes, sha256: hash.digest("hex") });
   return is;
+}
+
+/** All that was written below a folder is on its disk: what a power cut could take back is not kept yet. */
+export function untilOnDisk(folder: string): void {
+  const { status, stderr, error } = spawnSync("sync", ["--file-system", folder], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`sync of ${folder} failed: ${error?.message ?? stderr.trim()}`);
 }
 
 async function orVanished<T, O>(doing: Promise<T>, otherwise: O): Promise<T | O> {

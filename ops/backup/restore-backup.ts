@@ -25,6 +25,7 @@ import {
 } from "../../platform/postgres/embedded.ts";
 import { postgresUser } from "../../platform/postgres/reachable.ts";
 import { type RestoredFacts, readRestored } from "../../platform/store/base-backup.ts";
+import { untilOnDisk } from "./copy-files.ts";
 import { findDamage, type Manifest, readManifest } from "./manifest.ts";
 import { brokenRepository } from "./take-backup.ts";
 
@@ -76,14 +77,17 @@ export async function layOut(options: RestoreOptions): Promise<Looked> {
   await own(stage, upTo);
 
   progress("starting Postgres on it");
-  const server = await startEmbedded({ folder: join(stage, "postgres"), progress });
+  const explained = async (error: unknown): Promise<never> => {
+    const said = await readFile(join(stage, "postgres", "server.log"), "utf8").catch(() => "");
+    const why = whyReplayEnded(said);
+    throw why === undefined ? error : new Error(why, { cause: error });
+  };
+  const server = await startEmbedded({ folder: join(stage, "postgres"), progress }).catch(
+    explained,
+  );
   try {
     const url = databaseUrl(server.url, "airlock");
-    const { objects, ...facts } = await unlessEnded(server, readRestored(url)).catch(
-      async (error: unknown) => {
-        throw (await whyItEnded(stage)) ?? error;
-      },
-    );
+    const { objects, ...facts } = await unlessEnded(server, readRestored(url)).catch(explained);
     progress("looking at it");
     const problems = [
       ...objects
@@ -122,14 +126,19 @@ async function unlessEnded<T>(server: EmbeddedPostgres, asking: Promise<T>): Pro
   }
 }
 
-/** A server that gives up its replay ends; what it said then tells more than the line that was cut. */
-async function whyItEnded(stage: string): Promise<Error | undefined> {
-  const said = await readFile(join(stage, "postgres", "server.log"), "utf8").catch(() => "");
-  // Those that came too early were told so, each in a line of its own.
-  const [, fatal] = /FATAL: +(?!the database system is)(.*)/.exec(said) ?? [];
-  return fatal === undefined
-    ? undefined
-    : new Error(`Postgres could not replay the archived changes: ${fatal}.`);
+/**
+ * Pure: why a server that was to replay archived changes has ended, from its own log; undefined: not for such a reason.
+ * Whoever asked it too early was told so in a FATAL line as well: that is no reason.
+ */
+export function whyReplayEnded(log: string): string | undefined {
+  const fatal = log
+    .split("\n")
+    .map((line) => /FATAL:\s*(.*)$/.exec(line)?.[1] ?? "")
+    .find((text) => text !== "" && !text.startsWith("the database system is"));
+  if (fatal === undefined) return undefined;
+  return fatal.startsWith("recovery ended before configured recovery target")
+    ? "The archived changes end before that moment. Leave --at out to replay all that there are."
+    : `Postgres could not replay the archived changes: ${fatal}.`;
 }
 
 /** Ownership and modes as Postgres insists on them, and how far it shall replay. */
@@ -187,6 +196,8 @@ export async function mustBeStill(home: string): Promise<void> {
 
 /** What was there goes to `aside`, what was laid out takes its place. Both are on one file system: renamed, not copied. */
 export async function putInPlace(stage: string, home: string, aside: string): Promise<void> {
+  // Before the old state is moved away the new one is there for good.
+  untilOnDisk(stage);
   const there = piecesIn(home);
   if (there.length > 0) await mkdir(aside, { recursive: true, mode: 0o700 });
   for (const piece of there) await rename(join(home, piece), join(aside, piece));

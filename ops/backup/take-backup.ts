@@ -2,7 +2,6 @@
  * A backup of a whole platform while it runs: Postgres, then what its rows name. Objects and repositories are copied
  * after the database's last moment, so that what a row of the copy names is beside it.
  */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
@@ -10,7 +9,7 @@ import { join } from "node:path";
 import { belongsToBackup, controlFile, isWalBetween } from "../../platform/postgres/data-folder.ts";
 import { type ServerFacts, withBaseBackup } from "../../platform/store/base-backup.ts";
 import { runGit } from "../../tenants/source/run-git.ts";
-import { type Copying, copyFile, copyFolder } from "./copy-files.ts";
+import { type Copying, copyFile, copyFolder, untilOnDisk } from "./copy-files.ts";
 import { type Manifest, manifestName } from "./manifest.ts";
 
 export type BackupOptions = {
@@ -114,8 +113,7 @@ export async function takeBackup(options: BackupOptions): Promise<TakenBackup> {
     };
     await writeFile(join(part, manifestName), `${JSON.stringify(manifest)}\n`, { mode: 0o600 });
     progress("waiting for the disk");
-    // Of the file system that it lies on: a backup that a power cut takes back is none.
-    spawnSync("sync", ["-f", part]);
+    untilOnDisk(part);
     const folder = join(into, name);
     await rename(part, folder);
     return { folder, bytes, files: copying.files.length, repositories, manifest };

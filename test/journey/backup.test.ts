@@ -170,7 +170,7 @@ test("a moment before the backup is refused, and so is one without archived chan
   expect(early.stderr).toContain("an older backup");
   const late = await house.airlock("restore", "--test", backup, "--at", "2100-01-01");
   expect(late.code).toBe(1);
-  expect(late.stderr).toContain("recovery target");
+  expect(late.stderr).toContain("The archived changes end before that moment");
 }, 240_000);
 
 test("a folder that is no backup, a half one and a damaged one are refused by name", async () => {
