@@ -59,8 +59,8 @@ test("it reads the newest runs of each DAG by their index, and no task instance"
   expect(readOf("task_instance")).toEqual({ seq: 0, idx: 0 });
   const { seq, idx } = readOf("dag_run");
   expect(seq).toBe(0);
-  // The newest of each, and what is open, once more: never the history. None at all where a vacuum has been by: then the
-  // index alone answers.
+  expect(idx).toBeGreaterThanOrEqual(dags * stripLength);
+  // The newest of each, and what is open, once more: never the history.
   expect(idx).toBeLessThan(dags * (stripLength + 5));
 });
 
@@ -172,6 +172,8 @@ async function seedManyDags(
   tasks: number,
 ): Promise<void> {
   await owner`insert into airlock.tenant (tenant) values ('acme')`;
+  // After a vacuum the index alone would answer, and no row be read that could be counted.
+  await owner`alter table airlock.dag_run set (autovacuum_enabled = off)`;
   await owner`
     insert into airlock.dag (tenant, dag_id, repository, path, version, commit, environment, display_name, tags, owners, level,
            timetable, max_active_runs, max_active_tasks, next_run_at)

@@ -119,8 +119,7 @@ test("each hostile file of a push gets its own error; the good one beside them i
   expect(about("segfaults.py")).toMatch(/SIGSEGV|segmentation/i);
   expect(about("prints.py")).toMatch(/output|printed|second/i);
   expect(about("forks.py")).not.toBe("");
-  // Whichever limit it meets first: on a busy machine that is the clock.
-  expect(about("eats.py")).toMatch(/memory|not parsed after/i);
+  expect(about("eats.py")).toMatch(/memory/i);
   expect(about("cycle.py")).toMatch(/cycle/i);
   expect(`${about("double_one.py")}${about("double_two.py")}`).toMatch(/double/);
   expect(about("bomb.dag.yaml")).not.toBe("");
